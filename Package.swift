@@ -1,0 +1,74 @@
+// swift-tools-version: 6.1
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+let root = Context.packageDirectory
+
+// Sanitizer builds cannot resolve the sanitizer's own symbols under -z defs.
+let sanitizing = Context.environment["RSTREAM_SANITIZE"] != nil
+
+/// Every Swift module: warnings are errors; exclusivity checks are compiled out of release builds because they cost a
+/// fifth of the data path and every object is used on one thread only.
+let common: [SwiftSetting] = [
+  .unsafeFlags(["-warnings-as-errors"]),
+  .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+]
+let strict = common + [.strictMemorySafety()]
+
+/// What makes librstream.so a C library: only versioned rstream_* symbols, a stable SONAME, and never unloaded, because
+/// the Swift runtime inside does not survive that.
+let sharedLibrary: [LinkerSetting] = [
+  .unsafeFlags(
+    [
+      "-use-ld=lld",
+      "-Xlinker", "--version-script=\(root)/rstream.map",
+      "-Xlinker", "-soname=librstream.so.1",
+      "-Xlinker", "-z", "-Xlinker", "now",
+      "-Xlinker", "-z", "-Xlinker", "relro",
+      "-Xlinker", "-z", "-Xlinker", "nodelete",
+    ] + (sanitizing ? [] : ["-Xlinker", "-z", "-Xlinker", "defs"]))
+]
+
+func system(_ library: String, _ linked: String...) -> Target {
+  .target(
+    name: "C\(library)", path: "Sources/System/\(library)", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+    linkerSettings: linked.map { .linkedLibrary($0) })
+}
+
+let package = Package(
+  name: "rstream",
+  products: [
+    .library(name: "rstream", type: .dynamic, targets: ["RstreamABI"])
+  ],
+  targets: [
+    .systemLibrary(name: "CRstream", path: "include"),
+    system("Platform"),
+    system("UV", "uv"),
+    system("OpenSSL", "ssl", "crypto"),
+    system("HTTPParser", "http_parser"),
+    system("Jansson", "jansson"),
+    system("YAML", "yaml"),
+
+    .target(name: "RstreamWire", path: "Sources/Wire", swiftSettings: strict),
+    .target(name: "RstreamConfig", dependencies: ["CYAML", "CPlatform"], path: "Sources/Config", swiftSettings: strict),
+    .target(
+      name: "RstreamNet", dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser"],
+      path: "Sources/Net", swiftSettings: common),
+    .target(
+      name: "RstreamClient", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig"], path: "Sources/Client",
+      swiftSettings: common),
+    .target(
+      name: "RstreamEngine", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "CJansson", "COpenSSL"],
+      path: "Sources/Engine", swiftSettings: common),
+    .target(
+      name: "RstreamABI", dependencies: ["CRstream", "RstreamClient", "RstreamEngine", "RstreamNet", "RstreamConfig"],
+      path: "Sources/ABI", swiftSettings: common, linkerSettings: sharedLibrary),
+
+    .testTarget(name: "WireTests", dependencies: ["RstreamWire"], path: "Tests/WireTests"),
+    .testTarget(name: "ConfigTests", dependencies: ["RstreamConfig"], path: "Tests/ConfigTests"),
+    .testTarget(name: "NetTests", dependencies: ["RstreamNet"], path: "Tests/NetTests"),
+    .testTarget(name: "ClientTests", dependencies: ["RstreamClient"], path: "Tests/ClientTests"),
+    .testTarget(name: "EngineTests", dependencies: ["RstreamEngine"], path: "Tests/EngineTests"),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What Linux offers and Swift cannot import: variadic calls, macros and atomics. */
+#ifndef CPLATFORM_H
+#define CPLATFORM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Sets O_NONBLOCK. Returns 0 or -errno. */
+int rstream_set_nonblocking(int fd);
+
+/* open(path, O_RDONLY | O_CLOEXEC) without variadic arguments. Returns the descriptor or -errno. */
+int rstream_open_read(const char *path);
+
+/* open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode). Returns the descriptor or -errno. */
+int rstream_open_create(const char *path, unsigned mode);
+
+/* A stack of posted calls that many threads push to and one thread empties, without a lock. */
+typedef struct rstream_posted {
+  struct rstream_posted *next;
+  void (*call)(void *);
+  void *data;
+} rstream_posted;
+
+typedef struct rstream_post_box rstream_post_box;
+
+/* Makes an empty box, or returns NULL when memory is short. Freed with free(). */
+rstream_post_box *rstream_post_box_new(void);
+
+/* Pushes a call. Returns 0, or -ENOMEM. */
+int rstream_post_box_push(rstream_post_box *box, void (*call)(void *), void *data);
+
+/* Takes everything that was pushed, oldest first. The caller frees each element with free(). */
+rstream_posted *rstream_post_box_take(rstream_post_box *box);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "CPlatform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+int rstream_set_nonblocking(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
+  return 0;
+}
+
+int rstream_open_read(const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+int rstream_open_create(const char *path, unsigned mode) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
+  return fd < 0 ? -errno : fd;
+}
+
+struct rstream_post_box {
+  rstream_posted *_Atomic head;
+};
+
+rstream_post_box *rstream_post_box_new(void) {
+  return calloc(1, sizeof(rstream_post_box));
+}
+
+int rstream_post_box_push(rstream_post_box *box, void (*call)(void *), void *data) {
+  rstream_posted *posted = malloc(sizeof *posted);
+  if (!posted) return -ENOMEM;
+  posted->call = call;
+  posted->data = data;
+  posted->next = atomic_load_explicit(&box->head, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak_explicit(&box->head, &posted->next, posted, memory_order_release,
+                                                memory_order_relaxed)) {
+  }
+  return 0;
+}
+
+rstream_posted *rstream_post_box_take(rstream_post_box *box) {
+  rstream_posted *newest_first = atomic_exchange_explicit(&box->head, NULL, memory_order_acquire);
+  rstream_posted *oldest_first = NULL;
+  while (newest_first) {
+    rstream_posted *next = newest_first->next;
+    newest_first->next = oldest_first;
+    oldest_first = newest_first;
+    newest_first = next;
+  }
+  return oldest_first;
+}

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CUV_H
+#define CUV_H
+#include <uv.h>
+#endif

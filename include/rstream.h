@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * rstream.h - umbrella header of librstream.
+ *
+ * librstream publishes local services and reaches private ones through outbound tunnels. It has two halves: a client
+ * (agents and dialers, client.h) and an embeddable engine (the edge, engine.h). Everything runs on a libuv-compatible
+ * callback loop (loop.h).
+ *
+ * Conventions, valid for every function unless its own documentation says otherwise:
+ *
+ * - Handles are opaque. Objects that live on a loop end with rstream_x_close(x, close_cb, data); plain values end with
+ *   rstream_x_free(x). After the close callback has returned the pointer is gone. Closing a parent closes its children,
+ *   each with its own callbacks. A close callback may be NULL.
+ * - Starting an operation returns 0, or a negative code when it could not start: then its callback never runs. A
+ *   started operation calls back exactly once, never from inside the call that started it, always on the loop's thread.
+ *   `data` is the last argument of the call and of its callback.
+ * - Codes: libuv's negative codes (-errno, e.g. UV_EINVAL) pass through; librstream's own lie below -10000 (error.h).
+ * - `const rstream_error *` given to a callback is borrowed for that call and NULL on success. `rstream_error **error`
+ *   arguments may be NULL; what they receive is freed with rstream_error_free().
+ * - Strings are UTF-8 and NUL-terminated, copied in, borrowed out. Bytes are pointer and length.
+ * - Every object belongs to one loop and is used on that loop's thread only; rstream_loop_post() is the one exception.
+ *   A call from another thread returns RSTREAM_EWRONGTHREAD and changes nothing. NULL handles and calls on a handle that
+ *   is being closed return UV_EINVAL or one of the ..._CLOSED codes.
+ * - The library installs no signal handler and touches neither locale, environment nor global allocator of the process.
+ *   After fork() only the parent goes on using existing handles.
+ */
+#ifndef RSTREAM_H
+#define RSTREAM_H
+
+#include "rstream/client.h"
+#include "rstream/config.h"
+#include "rstream/engine.h"
+#include "rstream/error.h"
+#include "rstream/log.h"
+#include "rstream/loop.h"
+#include "rstream/stream.h"
+#include "rstream/tunnel.h"
+#include "rstream/version.h"
+
+#endif /* RSTREAM_H */

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * engine.h - the embedded engine: the edge that agents connect to and that publishes their tunnels.
+ *
+ * Settings are named strings: the sections of an official self-hosted engine's configuration file, with dots for nesting,
+ * and a few of our own (tcp, limits, dev). Times are whole seconds, sizes plain numbers, booleans "true" or "false".
+ *
+ * | name                            | default      | meaning |
+ * |---------------------------------|--------------|---------|
+ * | engine.host                     | localhost    | host name of the engine; tunnels live at <label>.t.<host> |
+ * | engine.log_level                | info         | off, error, warn, info, debug: used by rstreamctl engine |
+ * | tls.enabled                     | true         | the TLS listener: protocol, API and published tunnels |
+ * | tls.listen_addr                 | :443         | host:port, [v6]:port or :port; port 0 picks a free one |
+ * | http.enabled                    | false        | plain HTTP listener that redirects to https |
+ * | http.listen_addr                | :80          | its address |
+ * | certs.static.enabled            | true         | certificate from files |
+ * | certs.static.cert_file          | -            | PEM chain for <host> and *.t.<host>; read anew when it changes |
+ * | certs.static.key_file           | -            | its private key |
+ * | dev.enabled                     | false        | make an own CA and certificates, accept clients without a token |
+ * | dev.state_dir                   | -            | where the development CA is kept (made 0700, files 0600) |
+ * | auth.open                       | false        | accept clients without a token |
+ * | auth.tokens                     | -            | comma-separated static tokens with every permission |
+ * | auth.jwt.enabled                | false        | accept HS256 JWTs |
+ * | auth.jwt.token_jwt_secret       | -            | their secret; at least 32 bytes |
+ * | tcp.port_range                  | -            | ports of published TCP tunnels, "first-last"; empty: not available |
+ * | tcp.listen_host                 | (tls)        | address they listen on; the TLS listener's when unset |
+ * | timeouts.stream_request_seconds | 30           | how long a consumer waits for the agent's stream; 1..3600 |
+ * | timeouts.http_idle_seconds      | 90           | idle keep-alive connections of HTTP clients; 1..86400 |
+ * | timeouts.handshake_seconds      | 10           | TLS handshake, first frame, first HTTP header; 1..3600 |
+ * | timeouts.drain_seconds          | 10           | how long rstream_engine_stop() lets streams go on; 0..86400 |
+ * | limits.clients                  | 10000        | control channels at once |
+ * | limits.tunnels_per_client       | 1000         | tunnels of one control channel |
+ * | limits.connections              | 50000        | connections accepted at once over all listeners |
+ */
+#ifndef RSTREAM_ENGINE_H
+#define RSTREAM_ENGINE_H
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Makes engine options with their defaults. Free with rstream_engine_options_free(). @return 0 or UV_EINVAL */
+RSTREAM_API int rstream_engine_options_new(rstream_engine_options **out);
+
+/**
+ * Sets one setting; NULL as value brings the default back.
+ * @return 0, or RSTREAM_EINVALID_CONFIG for an unknown name or a bad value; `error` (may be NULL) tells which and why
+ */
+RSTREAM_API int rstream_engine_options_set(rstream_engine_options *options, const char *name, const char *value,
+                                           rstream_error **error);
+
+/** The value of a setting, its default when not set; NULL when it has none or is unknown. Borrowed until it changes. */
+RSTREAM_API const char *rstream_engine_options_get(const rstream_engine_options *options, const char *name);
+
+/**
+ * Reads a YAML configuration file. Unknown keys are an error that names file, line and key.
+ * @param path  the file; NULL takes RSTREAM_ENGINE_CONFIG from the environment, and nothing when that is unset
+ * @return 0, RSTREAM_EINVALID_CONFIG, or libuv's code when the file cannot be read
+ */
+RSTREAM_API int rstream_engine_options_load_file(rstream_engine_options *options, const char *path,
+                                                 rstream_error **error);
+
+/**
+ * Applies overrides from the environment: RSTREAM_ENGINE_ followed by the setting's name in capitals with "__" for each
+ * dot, e.g. RSTREAM_ENGINE_TLS__LISTEN_ADDR.
+ * @return 0 or RSTREAM_EINVALID_CONFIG; `error` (may be NULL) names the variable
+ */
+RSTREAM_API int rstream_engine_options_load_environment(rstream_engine_options *options, rstream_error **error);
+
+/** Frees engine options. NULL is allowed. */
+RSTREAM_API void rstream_engine_options_free(rstream_engine_options *options);
+
+/**
+ * Makes an engine; nothing listens yet.
+ * @param options  copied
+ * @param error    may be NULL
+ * @return 0, RSTREAM_EINVALID_CONFIG (settings that exclude each other), RSTREAM_ETLS (certificate files), or a code
+ */
+RSTREAM_API int rstream_engine_new(rstream_loop *loop, const rstream_engine_options *options, rstream_engine **out,
+                                   rstream_error **error);
+
+/**
+ * Opens the listeners. In development mode the CA and certificates are made first, when they are not there yet.
+ * @return 0, libuv's code when an address cannot be listened on (UV_EADDRINUSE...); `error` (may be NULL) says which
+ */
+RSTREAM_API int rstream_engine_start(rstream_engine *engine, rstream_error **error);
+
+/** Port of a listener: "tls" or "http". @return the port, or UV_EINVAL when there is no such listener */
+RSTREAM_API int rstream_engine_port(const rstream_engine *engine, const char *listener);
+
+/**
+ * What clients need to know about a started engine: "address" (host:port for a client's `engine` setting), "ca_file" (the
+ * development CA's certificate, for transport.tls.caFile), "host". Borrowed while the handle lives; NULL when there is none.
+ */
+RSTREAM_API const char *rstream_engine_info(const rstream_engine *engine, const char *name);
+
+/** The engine has stopped: listeners and connections are gone. The handle still has to be closed. */
+typedef void (*rstream_engine_stop_cb)(rstream_engine *engine, void *data);
+
+/**
+ * Stops in an orderly way: listeners close, control channels are told (CloseControlChannelRsp), streams may go on for
+ * timeouts.drain_seconds and are then cut. `cb` may be NULL. @return 0 or a code (rstream.h)
+ */
+RSTREAM_API int rstream_engine_stop(rstream_engine *engine, rstream_engine_stop_cb cb, void *data);
+
+/** Closes the engine at once, with all its connections. @return 0 or a code (rstream.h) */
+RSTREAM_API int rstream_engine_close(rstream_engine *engine, rstream_close_cb cb, void *data);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RSTREAM_ENGINE_H */

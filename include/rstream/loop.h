@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * loop.h - the event loop that everything runs on.
+ *
+ * A rstream_loop is either wrapped around the caller's uv_loop_t, which the caller runs as always, or it owns a loop:
+ * then it is run with rstream_loop_run(), or driven by a foreign loop (asyncio, epoll, GLib) through rstream_loop_fd(),
+ * rstream_loop_timeout() and rstream_loop_run_nowait(). A wrapped loop must come from the same libuv.so.1 that librstream
+ * is linked with: Node.js and uvloop carry copies of their own, there an own loop is the way.
+ *
+ * A loop belongs to the thread that made it. Several loops on several threads are independent of each other.
+ */
+#ifndef RSTREAM_LOOP_H
+#define RSTREAM_LOOP_H
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uv_loop_s;
+
+/**
+ * Wraps the caller's running or not yet running uv_loop_t. librstream adds its handles to it and never runs, stops or
+ * closes it. A wrapped loop without open objects does not keep uv_run() from returning.
+ * @param uv   the caller's loop; must outlive the rstream_loop
+ * @param out  receives the loop; end it with rstream_loop_close()
+ * @return 0, UV_EINVAL for NULL arguments, or libuv's code
+ */
+RSTREAM_API int rstream_loop_wrap(struct uv_loop_s *uv, rstream_loop **out);
+
+/**
+ * Makes a loop of its own.
+ * @param out  receives the loop; end it with rstream_loop_close()
+ * @return 0, UV_EINVAL, or libuv's code (e.g. UV_EMFILE)
+ */
+RSTREAM_API int rstream_loop_new(rstream_loop **out);
+
+/**
+ * The uv_loop_t inside, wrapped or own, for callers that link libuv and want timers or handles of their own on it.
+ * Borrowed; NULL for NULL or from the wrong thread.
+ */
+RSTREAM_API struct uv_loop_s *rstream_loop_uv(rstream_loop *loop);
+
+/**
+ * Runs an own loop until nothing is left to wait for or rstream_loop_stop() was called.
+ * @return 0 when nothing is left, 1 when stopped with work left; UV_EINVAL for a wrapped loop or from inside a callback;
+ *         RSTREAM_EWRONGTHREAD
+ */
+RSTREAM_API int rstream_loop_run(rstream_loop *loop);
+
+/**
+ * Does what is ready on an own loop and returns without waiting.
+ * @return 1 when there is more to wait for, 0 when nothing is left; errors as rstream_loop_run()
+ */
+RSTREAM_API int rstream_loop_run_nowait(rstream_loop *loop);
+
+/** Makes rstream_loop_run() return after the current callback. To be called on the loop's thread. @return 0 or a code */
+RSTREAM_API int rstream_loop_stop(rstream_loop *loop);
+
+/**
+ * File descriptor of an own loop that becomes readable when rstream_loop_run_nowait() has something to do. Borrowed:
+ * never close or read it. @return the descriptor, or UV_EINVAL for a wrapped loop
+ */
+RSTREAM_API int rstream_loop_fd(rstream_loop *loop);
+
+/**
+ * Milliseconds after which rstream_loop_run_nowait() is to be called even when the descriptor stays silent: 0 at once,
+ * -1 never. Ask anew after every rstream_loop_run_nowait() and after every call that starts something.
+ */
+RSTREAM_API int rstream_loop_timeout(rstream_loop *loop);
+
+/** Runs on the loop's thread. */
+typedef void (*rstream_post_cb)(void *data);
+
+/**
+ * Has `cb` run on the loop's thread, soon, in the order of posting. The only function that may be called from any thread
+ * while the loop is open. A pending post does not keep the loop alive. Posts that are pending when the loop closes are
+ * still run before the loop's close callback.
+ * @return 0, UV_EINVAL, or RSTREAM_ELOOP_CLOSED
+ */
+RSTREAM_API int rstream_loop_post(rstream_loop *loop, rstream_post_cb cb, void *data);
+
+/**
+ * Closes every object on the loop, then the loop itself. On a wrapped loop this takes some iterations of the caller's
+ * uv_run(). On an own loop, called from outside its callbacks, it runs the loop until all is closed and the pointer is
+ * gone when it returns; called from inside a callback, the surrounding rstream_loop_run() or _run_nowait() finishes the
+ * work. `cb` (may be NULL) is called when all is closed.
+ * @return 0, or a code when it was refused (second close, wrong thread)
+ */
+RSTREAM_API int rstream_loop_close(rstream_loop *loop, rstream_close_cb cb, void *data);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RSTREAM_LOOP_H */

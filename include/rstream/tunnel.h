@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * tunnel.h - creating tunnels and receiving their streams.
+ *
+ * Properties are named strings. Lists are comma-separated; labels are set one by one as "labels.<key>".
+ *
+ * | name                         | type   | meaning |
+ * |------------------------------|--------|---------|
+ * | name                         | string | dial key of a private tunnel; optional |
+ * | type                         | string | bytestream, datagram; the engine picks it from the protocol |
+ * | publish                      | bool   | true: reachable from outside; false: by dialing only; the engine's default is true |
+ * | protocol                     | string | http, tls, tcp, dtls, quic, webtty |
+ * | labels.<key>                 | string | a label |
+ * | geoip                        | list   | ISO 3166-1 alpha-2 countries that may connect |
+ * | trusted_ips                  | list   | addresses or CIDR ranges that may connect |
+ * | hostname                     | string | host name asked for |
+ * | port                         | int    | published TCP port asked for, 1..65535 |
+ * | tls_mode                     | string | terminated, passthrough |
+ * | tls_alpns                    | list   | ALPN protocols of the published endpoint |
+ * | tls_min_version              | string | tls1.2, tls1.3 |
+ * | tls_ciphers                  | list   | cipher suites |
+ * | mtls_auth                    | bool   | clients need a certificate |
+ * | http_version                 | string | version spoken to the local service: http/1.1, h2c, h3 |
+ * | http_use_tls                 | bool   | deprecated spelling of upstream_tls |
+ * | upstream_tls                 | bool   | the engine speaks TLS inside the tunnel |
+ * | datagram_guaranteed_delivery | bool   | packets travel on reliable streams |
+ * | allow_cross_region_routing   | bool   | other regions may route to this tunnel |
+ * | token_auth                   | bool   | HTTP clients need a token |
+ * | rstream_auth                 | bool   | HTTP clients log in |
+ * | challenge_mode               | bool   | browsers solve a challenge |
+ *
+ * Additional names that the engine fills in and rstream_tunnel_property() returns: id, creation_date (RFC 3339), host
+ * (hostname, with the port unless it is 443).
+ */
+#ifndef RSTREAM_TUNNEL_H
+#define RSTREAM_TUNNEL_H
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Makes empty tunnel options. Free with rstream_tunnel_options_free(). @return 0 or UV_EINVAL */
+RSTREAM_API int rstream_tunnel_options_new(rstream_tunnel_options **out);
+
+/**
+ * Sets one property; NULL as value unsets it (an unset boolean is not the same as "false").
+ * @return 0, or RSTREAM_EINVALID_TUNNEL for an unknown or read-only name or a bad value; `error` (may be NULL) tells why
+ */
+RSTREAM_API int rstream_tunnel_options_set(rstream_tunnel_options *options, const char *name, const char *value,
+                                           rstream_error **error);
+
+/** Frees tunnel options. NULL is allowed. */
+RSTREAM_API void rstream_tunnel_options_free(rstream_tunnel_options *options);
+
+/** Result of rstream_control_create_tunnel(): `tunnel` is owned by the caller on success, NULL on failure. */
+typedef void (*rstream_create_tunnel_cb)(rstream_tunnel *tunnel, const rstream_error *error, void *data);
+
+/**
+ * Asks the engine for a tunnel. Combinations that can never work are refused here (spec: tunnel properties, 7.2) with a
+ * negative return value; all else is the engine's to decide and arrives in `cb` as RSTREAM_EENGINE.
+ * @param options  copied; NULL means no property at all
+ * @return 0, RSTREAM_EINVALID_TUNNEL, RSTREAM_EUNSUPPORTED_TUNNEL (datagram tunnels), or a code (rstream.h)
+ */
+RSTREAM_API int rstream_control_create_tunnel(rstream_control *control, const rstream_tunnel_options *options,
+                                              rstream_create_tunnel_cb cb, void *data, rstream_error **error);
+
+/** A property as the engine confirmed it; NULL when unset. Lists come comma-separated. Borrowed while the handle lives. */
+RSTREAM_API const char *rstream_tunnel_property(const rstream_tunnel *tunnel, const char *name);
+
+/**
+ * Where others reach the tunnel: "https://host", "host:port (tls)", "rstrm://name (unpublished)" (spec: tunnel
+ * properties, 7.4). Borrowed while the handle lives.
+ */
+RSTREAM_API const char *rstream_tunnel_forwarding_address(const rstream_tunnel *tunnel);
+
+/** A stream has come in. It is owned by the callee, who ends it with rstream_stream_close(). */
+typedef void (*rstream_stream_cb)(rstream_tunnel *tunnel, rstream_stream *stream, void *data);
+
+/**
+ * Has incoming streams given to `cb`. Until this or rstream_tunnel_forward() is called at most 10 streams wait, each for
+ * at most 5 s; further ones are refused. With `cb` NULL streams wait again.
+ * @return 0 or a code (rstream.h)
+ */
+RSTREAM_API int rstream_tunnel_listen(rstream_tunnel *tunnel, rstream_stream_cb cb, void *data);
+
+/**
+ * Observes rstream_tunnel_forward(): called when a forwarded connection begins (`event` 0) and ends (`event` 1, with the
+ * bytes carried each way and the error that ended it or NULL). `peer` is the address of the remote end or "".
+ */
+typedef void (*rstream_forward_cb)(rstream_tunnel *tunnel, int event, const char *peer, uint64_t bytes_in,
+                                   uint64_t bytes_out, const rstream_error *error, void *data);
+
+/** The values of `event` in rstream_forward_cb. */
+typedef enum rstream_forward_event { RSTREAM_FORWARD_OPENED = 0, RSTREAM_FORWARD_CLOSED = 1 } rstream_forward_event;
+
+/**
+ * Connects every incoming stream to a local service; bytes never pass through the caller. Half close and reset are
+ * carried over both ways.
+ * @param target  "host:port", "[v6]:port", ":port" or "port" (this machine), or "unix:/path"
+ * @param cb      observer; may be NULL
+ * @param error   may be NULL
+ * @return 0, RSTREAM_EINVALID_LOCAL_ENDPOINT, or a code (rstream.h)
+ */
+RSTREAM_API int rstream_tunnel_forward(rstream_tunnel *tunnel, const char *target, rstream_forward_cb cb, void *data,
+                                       rstream_error **error);
+
+/**
+ * Tells when a tunnel ends without rstream_tunnel_close(): the engine revoked it (`error` NULL) or the control channel
+ * ended (`error` says why). The handle still has to be closed.
+ */
+typedef void (*rstream_tunnel_end_cb)(rstream_tunnel *tunnel, const rstream_error *error, void *data);
+
+/** Sets the callback for the end of the tunnel; NULL removes it. @return 0 or a code (rstream.h) */
+RSTREAM_API int rstream_tunnel_on_end(rstream_tunnel *tunnel, rstream_tunnel_end_cb cb, void *data);
+
+/**
+ * Closes the tunnel. Streams given out already go on, waiting ones are refused, forwarded connections go on until their
+ * ends close. @return 0 or a code (rstream.h)
+ */
+RSTREAM_API int rstream_tunnel_close(rstream_tunnel *tunnel, rstream_close_cb cb, void *data);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RSTREAM_TUNNEL_H */

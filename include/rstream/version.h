@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * version.h - which library this is and what it can do. Every function here may be called from any thread.
+ */
+#ifndef RSTREAM_VERSION_H
+#define RSTREAM_VERSION_H
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of the headers. The ABI only grows within one major version (SONAME librstream.so.1). */
+#define RSTREAM_VERSION_MAJOR 1
+#define RSTREAM_VERSION_MINOR 0
+#define RSTREAM_VERSION_PATCH 0
+#define RSTREAM_VERSION_STRING "1.0.0"
+/** The version as one number to compare: 0xMMmmpp. */
+#define RSTREAM_VERSION_NUMBER ((RSTREAM_VERSION_MAJOR << 16) | (RSTREAM_VERSION_MINOR << 8) | RSTREAM_VERSION_PATCH)
+
+/** Version of the loaded library, e.g. "1.0.0". Static storage. */
+RSTREAM_API const char *rstream_version_string(void);
+
+/** Version of the loaded library as a number, comparable with RSTREAM_VERSION_NUMBER. */
+RSTREAM_API unsigned int rstream_version_number(void);
+
+/** Version of the rstream wire protocol that this library speaks, e.g. "1.4.5". Static storage. */
+RSTREAM_API const char *rstream_protocol_version(void);
+
+/**
+ * What this build can do: words separated by one space, e.g. "transport.tls tunnel.bytestream engine". A word that is
+ * listed never changes its meaning; new ones are appended. Static storage.
+ */
+RSTREAM_API const char *rstream_features(void);
+
+/**
+ * Whether `feature` is one of the words of rstream_features().
+ * @return 1 when it is, 0 when it is not or when `feature` is NULL
+ */
+RSTREAM_API int rstream_has_feature(const char *feature);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RSTREAM_VERSION_H */
