@@ -31,7 +31,9 @@ let sharedLibrary: [LinkerSetting] = [
 
 func system(_ library: String, _ linked: String...) -> Target {
   .target(
-    name: "C\(library)", path: "Sources/System/\(library)", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+    name: "C\(library)", path: "Sources/System/\(library)",
+    // Hidden, so that no helper leaves librstream.so by having a name that begins with rstream_.
+    cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"])],
     linkerSettings: linked.map { .linkedLibrary($0) })
 }
 
@@ -50,7 +52,8 @@ let package = Package(
     system("YAML", "yaml"),
 
     .target(name: "RstreamWire", path: "Sources/Wire", swiftSettings: strict),
-    .target(name: "RstreamConfig", dependencies: ["CYAML", "CPlatform"], path: "Sources/Config", swiftSettings: strict),
+    .target(
+      name: "RstreamConfig", dependencies: ["CYAML", "CPlatform"], path: "Sources/Config", swiftSettings: strict),
     .target(
       name: "RstreamNet", dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser"],
       path: "Sources/Net", swiftSettings: common),

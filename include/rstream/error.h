@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 /** Every code of librstream: XX(constant, value, stable name, what it means). Values are never reused. */
-#define RSTREAM_ERRNO_MAP(XX)                                                                                         \
+#define RSTREAM_ERRNO_MAP(XX)                                                                                          \
   XX(ENGINE, -10001, "ERR_RSTREAM_ENGINE", "the engine refused the request")                                           \
   XX(PROTOCOL, -10002, "ERR_RSTREAM_PROTOCOL", "the peer broke the rstream protocol")                                  \
   XX(FRAME_TOO_LARGE, -10003, "ERR_RSTREAM_FRAME_TOO_LARGE", "a frame exceeds 65535 bytes")                            \
