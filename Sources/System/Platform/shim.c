@@ -1,15 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "CPlatform.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
-int rstream_set_nonblocking(int fd) {
-  int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
-  return 0;
+int rstream_stream_socket(int family) {
+  int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  return fd < 0 ? -errno : fd;
+}
+
+int rstream_accept(int listener, void *address) {
+  socklen_t length = sizeof(struct sockaddr_storage);
+  int fd = accept4(listener, address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+int rstream_socket_pair(int pair[2]) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
+}
+
+long rstream_send(int fd, const void *bytes, size_t count) {
+  ssize_t sent = send(fd, bytes, count, MSG_NOSIGNAL);
+  return sent < 0 ? -errno : sent;
+}
+
+long rstream_receive(int fd, void *bytes, size_t count) {
+  ssize_t received = recv(fd, bytes, count, 0);
+  return received < 0 ? -errno : received;
 }
 
 int rstream_open_read(const char *path) {

@@ -5,10 +5,20 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
-/* Sets O_NONBLOCK. Returns 0 or -errno. */
-int rstream_set_nonblocking(int fd);
+/* A non-blocking, close-on-exec stream socket of a family. Returns the descriptor or -errno. */
+int rstream_stream_socket(int family);
+
+/* Accepts a connection as a non-blocking, close-on-exec socket; writes the peer's address to the sockaddr_storage at
+ * `address`. Returns the descriptor or -errno. */
+int rstream_accept(int listener, void *address);
+
+/* A pair of connected, non-blocking, close-on-exec Unix stream sockets. Returns 0 or -errno. */
+int rstream_socket_pair(int pair[2]);
+
+/* send() and recv() that never raise SIGPIPE. Return the count or -errno. */
+long rstream_send(int fd, const void *bytes, size_t count);
+long rstream_receive(int fd, void *bytes, size_t count);
 
 /* open(path, O_RDONLY | O_CLOEXEC) without variadic arguments. Returns the descriptor or -errno. */
 int rstream_open_read(const char *path);

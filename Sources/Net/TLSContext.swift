@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+
+/// What a TLS server answers to a client's ALPN offer (RFC 7301).
+public enum ALPNPolicy: Sendable {
+  /// Whatever is offered is ignored.
+  case ignore
+  /// The first of these that the client offers; none of them is no reason to refuse.
+  case prefer([String])
+  /// One of these, else the handshake fails with no_application_protocol.
+  case require([String])
+}
+
+/// Settings and key material that TLS connections share: an SSL_CTX.
+public final class TLSContext {
+  let raw: OpaquePointer
+  let isServer: Bool
+  private let alpn: ALPNPolicy
+  /// ALPN offer of a client, in wire form.
+  let alpnOffer: [UInt8]
+  let verifiesPeer: Bool
+  /// Whether clients are known to this context by a certificate.
+  public private(set) var hasCertificate = false
+
+  public struct ClientSettings {
+    public var caFile: String?
+    public var skipsVerification = false
+    public var certificateFile: String?
+    public var keyFile: String?
+    public var alpn: [String] = []
+    public var allowsTLS12 = false
+    public init() {}
+  }
+
+  public struct ServerSettings {
+    public var certificateFile = ""
+    public var keyFile = ""
+    public var alpn = ALPNPolicy.ignore
+    public var allowsTLS12 = true
+    /// TLS 1.2 cipher suites, OpenSSL or IANA-like names, colon-separated; nil for the defaults.
+    public var ciphers: String?
+    /// Asks for a client certificate; whether one is needed, and which, the caller decides after the handshake.
+    public var requestsClientCertificate = false
+    public init() {}
+  }
+
+  public init(client settings: ClientSettings) throws(Failure) {
+    raw = try Self.make(TLS_client_method())
+    isServer = false
+    alpn = .ignore
+    alpnOffer = Self.wireForm(settings.alpn)
+    verifiesPeer = !settings.skipsVerification
+    rstream_tls_set_min_version(raw, settings.allowsTLS12 ? TLS1_2_VERSION : TLS1_3_VERSION)
+    rstream_tls_on_new_session(raw) { ssl, session in
+      guard let ssl, let session, let owner = rstream_tls_owner(ssl) else { return 0 }
+      return Unmanaged<TLSChannel>.fromOpaque(owner).takeUnretainedValue().keep(session) ? 1 : 0
+    }
+    if verifiesPeer {
+      SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nil)
+      SSL_CTX_set_default_verify_paths(raw)
+      rstream_tls_take_error()
+      if let file = settings.caFile, SSL_CTX_load_verify_locations(raw, file, nil) != 1 {
+        throw Self.failure("read CA certificates from \(file)")
+      }
+    }
+    if let certificate = settings.certificateFile, let key = settings.keyFile {
+      try load(certificate, key)
+    }
+  }
+
+  public init(server settings: ServerSettings) throws(Failure) {
+    raw = try Self.make(TLS_server_method())
+    isServer = true
+    alpn = settings.alpn
+    alpnOffer = []
+    verifiesPeer = false
+    rstream_tls_set_min_version(raw, settings.allowsTLS12 ? TLS1_2_VERSION : TLS1_3_VERSION)
+    // Sessions live in tickets that the clients keep; one ticket a connection is enough.
+    rstream_tls_disable_session_cache(raw)
+    SSL_CTX_set_num_tickets(raw, 1)
+    var id: [UInt8] = Array("rstream".utf8)
+    SSL_CTX_set_session_id_context(raw, &id, UInt32(id.count))
+    if let ciphers = settings.ciphers, SSL_CTX_set_cipher_list(raw, ciphers) != 1 {
+      throw Self.failure("use cipher suites \(ciphers)")
+    }
+    try load(settings.certificateFile, settings.keyFile)
+    if settings.requestsClientCertificate {
+      SSL_CTX_set_verify(raw, SSL_VERIFY_PEER) { _, _ in 1 }
+    }
+    if case .ignore = alpn { return }
+    SSL_CTX_set_alpn_select_cb(
+      raw,
+      { _, selected, selectedLength, offer, offerLength, context in
+        guard let context, let offer, let selected, let selectedLength else { return SSL_TLSEXT_ERR_NOACK }
+        return Unmanaged<TLSContext>.fromOpaque(context).takeUnretainedValue().select(
+          from: UnsafeBufferPointer(start: offer, count: Int(offerLength)), selected, selectedLength)
+      }, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  deinit { SSL_CTX_free(raw) }
+
+  private static func make(_ method: OpaquePointer?) throws(Failure) -> OpaquePointer {
+    guard let raw = SSL_CTX_new(method) else { throw failure("make a TLS context") }
+    rstream_tls_set_defaults(raw)
+    return raw
+  }
+
+  private func load(_ certificateFile: String, _ keyFile: String) throws(Failure) {
+    guard SSL_CTX_use_certificate_chain_file(raw, certificateFile) == 1 else {
+      throw Self.failure("read the certificate from \(certificateFile)")
+    }
+    guard SSL_CTX_use_PrivateKey_file(raw, keyFile, SSL_FILETYPE_PEM) == 1 else {
+      throw Self.failure("read the private key from \(keyFile)")
+    }
+    guard SSL_CTX_check_private_key(raw) == 1 else {
+      throw Self.failure("use certificate \(certificateFile) with key \(keyFile)")
+    }
+    hasCertificate = true
+  }
+
+  /// Picks a protocol out of the client's offer.
+  private func select(
+    from offer: UnsafeBufferPointer<UInt8>, _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>,
+    _ selectedLength: UnsafeMutablePointer<UInt8>
+  ) -> Int32 {
+    let wanted: [String]
+    let refusal: Int32
+    switch alpn {
+    case .ignore: return SSL_TLSEXT_ERR_NOACK
+    case .prefer(let protocols): (wanted, refusal) = (protocols, SSL_TLSEXT_ERR_NOACK)
+    case .require(let protocols): (wanted, refusal) = (protocols, SSL_TLSEXT_ERR_ALERT_FATAL)
+    }
+    for name in wanted {
+      var position = 0
+      while position < offer.count {
+        let length = Int(offer[position])
+        let end = position + 1 + length
+        guard length > 0, end <= offer.count else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+        if offer[(position + 1)..<end].elementsEqual(name.utf8) {
+          selected.pointee = offer.baseAddress.map { $0 + position + 1 }
+          selectedLength.pointee = UInt8(length)
+          return SSL_TLSEXT_ERR_OK
+        }
+        position = end
+      }
+    }
+    return refusal
+  }
+
+  static func wireForm(_ protocols: [String]) -> [UInt8] {
+    protocols.flatMap { name in [UInt8(min(name.utf8.count, 255))] + Array(name.utf8.prefix(255)) }
+  }
+
+  /// A failure that says what OpenSSL has to say.
+  static func failure(_ attempt: String) -> Failure {
+    let code = rstream_tls_take_error()
+    let reason = rstream_tls_error_reason(code).map { String(cString: $0) } ?? "unknown reason"
+    return Failure(ErrorCode.tls, "\(attempt): \(reason)")
+  }
+}
+
+/// Session tickets of one server, for resuming connections to it. A ticket is used once while there are others (RFC 8446,
+/// appendix C.4); the last one is used again rather than doing a full handshake.
+public final class TLSSessionStore {
+  private static let limit = 16
+  private var sessions: [OpaquePointer] = []
+
+  public init() {}
+
+  deinit { for session in sessions { SSL_SESSION_free(session) } }
+
+  public var isEmpty: Bool { sessions.isEmpty }
+
+  /// Takes over the reference.
+  func add(_ session: OpaquePointer) {
+    if sessions.count == Self.limit { SSL_SESSION_free(sessions.removeFirst()) }
+    sessions.append(session)
+  }
+
+  /// Offers a session to a new connection.
+  func offer(to ssl: OpaquePointer) {
+    guard let newest = sessions.last else { return }
+    SSL_set_session(ssl, newest)
+    if sessions.count > 1 { SSL_SESSION_free(sessions.removeLast()) }
+  }
+
+  /// Forgets everything, for instance after the server was changed.
+  public func removeAll() {
+    for session in sessions { SSL_SESSION_free(session) }
+    sessions.removeAll()
+  }
+}
