@@ -4,6 +4,10 @@
 
 find_program(SWIFT swift REQUIRED)
 
+set(library "${PROJECT_BINARY_DIR}/librstream.so")
+set(library_file "${library}.${PROJECT_VERSION}")
+set(library_soname "librstream.so.${PROJECT_VERSION_MAJOR}")
+
 set(swift_scratch "${PROJECT_BINARY_DIR}/swift")
 set(swift_build "${SWIFT}" build --package-path "${PROJECT_SOURCE_DIR}" --scratch-path "${swift_scratch}"
   --product rstream --disable-local-rpath -Xswiftc -static-stdlib)
@@ -12,10 +16,10 @@ if(RSTREAM_SANITIZE)
   set(swift_configuration debug)
   list(APPEND swift_build --sanitize=${RSTREAM_SANITIZE})
   list(PREPEND swift_build "${CMAKE_COMMAND}" -E env RSTREAM_SANITIZE=${RSTREAM_SANITIZE})
-  set(finish "${CMAKE_COMMAND}" -E copy)
+  set(strip "")
 else()
   set(swift_configuration release)
-  set(finish "${CMAKE_STRIP}" --strip-unneeded -o)
+  set(strip COMMAND "${CMAKE_STRIP}" --strip-unneeded "${library_file}")
 endif()
 list(APPEND swift_build -c ${swift_configuration})
 
@@ -33,15 +37,13 @@ file(GLOB_RECURSE swift_sources CONFIGURE_DEPENDS
   Sources/*.swift Sources/System/*.c Sources/System/*.h include/*.h include/module.modulemap)
 list(APPEND swift_sources Package.swift rstream.map)
 
-set(library "${PROJECT_BINARY_DIR}/librstream.so")
-set(library_file "${library}.${PROJECT_VERSION}")
-set(library_soname "librstream.so.${PROJECT_VERSION_MAJOR}")
 set(built "${swift_scratch}/${swift_configuration}/librstream.so")
 list(TRANSFORM swift_sources PREPEND "${PROJECT_SOURCE_DIR}/" REGEX "^[^/]")
 add_custom_command(
   OUTPUT "${library_file}"
   COMMAND ${swift_build}
-  COMMAND ${finish} "${library_file}" "${built}"
+  COMMAND "${CMAKE_COMMAND}" -E copy "${built}" "${library_file}"
+  ${strip}
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "librstream.so.${PROJECT_VERSION}" "${library_soname}"
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "${library_soname}" librstream.so
   DEPENDS ${swift_sources}
