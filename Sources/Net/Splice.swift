@@ -14,14 +14,17 @@ public final class Splice: ByteChannelDelegate {
   public private(set) var bytesFromA: UInt64 = 0
   public private(set) var bytesFromB: UInt64 = 0
 
-  /// - Parameter onEnd: called once, when both directions have ended or one side has failed; not called after `cut`.
-  public init(_ a: ByteChannel, _ b: ByteChannel, _ onEnd: @escaping End) {
+  /// - Parameters:
+  ///   - aEnded: the end of what `a` sends was read before
+  ///   - onEnd: called once, when both directions have ended or one side has failed; not called after `cut`
+  public init(_ a: ByteChannel, _ b: ByteChannel, aEnded: Bool = false, _ onEnd: @escaping End) {
     self.a = a
     self.b = b
     self.onEnd = onEnd
     a.delegate = self
     b.delegate = self
-    a.readStart()
+    self.aEnded = aEnded
+    if aEnded { b.shutdown() } else { a.readStart() }
     b.readStart()
   }
 
