@@ -8,7 +8,7 @@
  * | auth.token                       | string | -       | bearer token; excludes the client certificate |
  * | auth.mtls.certificateFile        | path   | -       | client certificate chain, PEM; with keyFile |
  * | auth.mtls.keyFile                | path   | -       | its private key, PEM |
- * | transport.mode                   | string | tls     | tls |
+ * | transport.mode                   | string | tls     | tls; auto takes the best there is, which is tls |
  * | transport.tls.caFile             | path   | -       | PEM certificates trusted in addition to the system's |
  * | transport.tls.serverName         | string | -       | name sent as SNI and verified instead of the engine's host |
  * | transport.tls.insecureSkipVerify | bool   | false   | do not verify the engine's certificate (development only) |

@@ -18,7 +18,7 @@
  * | certs.static.key_file           | -            | its private key |
  * | dev.enabled                     | false        | make an own CA and certificates, accept clients without a token |
  * | dev.state_dir                   | -            | where the development CA is kept (made 0700, files 0600) |
- * | auth.open                       | false        | accept clients without a token |
+ * | auth.open                       | false        | accept clients without a token; set to false even in dev |
  * | auth.tokens                     | -            | comma-separated static tokens with every permission |
  * | auth.jwt.enabled                | false        | accept HS256 JWTs |
  * | auth.jwt.token_jwt_secret       | -            | their secret; at least 32 bytes |
