@@ -79,8 +79,8 @@ RSTREAM_API const char *rstream_tunnel_forwarding_address(const rstream_tunnel *
 typedef void (*rstream_stream_cb)(rstream_tunnel *tunnel, rstream_stream *stream, void *data);
 
 /**
- * Has incoming streams given to `cb`. Until this or rstream_tunnel_forward() is called at most 10 streams wait, each for
- * at most 5 s; further ones are refused. With `cb` NULL streams wait again.
+ * Has incoming streams given to `cb`. Until this or rstream_tunnel_forward() is called 10 streams wait; further ones wait
+ * up to 5 s for a place and are then refused. With `cb` NULL streams wait again.
  * @return 0 or a code (rstream.h)
  */
 RSTREAM_API int rstream_tunnel_listen(rstream_tunnel *tunnel, rstream_stream_cb cb, void *data);

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import RstreamConfig
+import RstreamNet
+import RstreamWire
+
+/// Knows an engine and how to reach it; opens control channels and dials private tunnels.
+public final class Client: LoopChild {
+  public let loop: Loop
+  public let settings: ClientSettings
+  let transport: Transport
+  private let identity = ClientIdentity()
+  private var members: [ObjectIdentifier: any ClientMember] = [:]
+  private var state = State.open
+  private var onClosed: [() -> Void] = []
+
+  private enum State { case open, closing, closed }
+
+  public init(_ loop: Loop, _ settings: ClientSettings) throws(Failure) {
+    guard !loop.isClosing else { throw Failure(ErrorCode.loopClosed, "make a client: the loop is closed") }
+    do {
+      try settings.validate(now: Int64(time(nil)))
+    } catch {
+      throw Failure(error)
+    }
+    self.loop = loop
+    self.settings = settings
+    transport = try Transport(loop, settings)
+    loop.childOpened(self)
+  }
+
+  /// Opens a control channel.
+  public func connect(_ done: @escaping (Result<ControlChannel, Failure>) -> Void) throws(Failure) {
+    try checkOpen("connect")
+    add(ControlOpening(self, done))
+  }
+
+  /// Opens a stream to a private bytestream tunnel.
+  public func dial(_ nameOrID: String, _ done: @escaping (Result<Stream, Failure>) -> Void) throws(Failure) {
+    try checkOpen("dial")
+    let target = trimmed(nameOrID)
+    guard !target.isEmpty else { throw Failure(ErrorCode.invalidTunnel, "dial: the tunnel's name or id is blank") }
+    add(Dial(self, target, done))
+  }
+
+  /// Ends everything that belongs to the client: control channels in an orderly way, streams at once.
+  public func close(_ done: @escaping () -> Void) throws(Failure) {
+    try checkOpen("close the client")
+    beginClosing()
+    onClosed.append(done)
+  }
+
+  public func loopIsClosing() {
+    if state == .open { beginClosing() }
+  }
+
+  public var isOpen: Bool { state == .open }
+
+  private func checkOpen(_ attempt: String) throws(Failure) {
+    guard state == .open else { throw Failure(ErrorCode.clientClosed, "\(attempt): the client is closed") }
+  }
+
+  private func beginClosing() {
+    state = .closing
+    for member in members.values { member.clientIsClosing() }
+    loop.later { [self] in closeWhenEmpty() }
+  }
+
+  private func closeWhenEmpty() {
+    guard state == .closing, members.isEmpty else { return }
+    state = .closed
+    let reports = onClosed
+    onClosed = []
+    for report in reports { report() }
+    loop.childClosed(self)
+  }
+
+  // MARK: Members
+
+  func add(_ member: any ClientMember) {
+    members[ObjectIdentifier(member)] = member
+  }
+
+  func remove(_ member: any ClientMember) {
+    guard members.removeValue(forKey: ObjectIdentifier(member)) != nil, state == .closing, members.isEmpty else {
+      return
+    }
+    // Whoever removes itself is still at work; its own callbacks come before the client's.
+    loop.later { [self] in closeWhenEmpty() }
+  }
+
+  /// Who this client is; `token` is the client's own or a stream's secret.
+  func details(token: String?) -> ClientDetails { identity.details(token: token) }
+}
+
+/// Something a client owns until it has ended: a control channel, an operation under way, a stream.
+protocol ClientMember: AnyObject {
+  /// End, then call `Client.remove`.
+  func clientIsClosing()
+}
+
+extension Failure {
+  /// A refused setting in the codes of the C API.
+  public init(_ error: ConfigError) {
+    let code: Int32 =
+      switch error.kind {
+      case .invalidConfig: ErrorCode.invalidConfig
+      case .invalidEngine: ErrorCode.invalidEngine
+      case .engineRequired: ErrorCode.engineRequired
+      case .invalidTimeout: ErrorCode.invalidTimeout
+      case .authConflict: ErrorCode.authConflict
+      case .mtlsIncomplete: ErrorCode.mtlsIncomplete
+      case .tokenExpired: ErrorCode.tokenExpired
+      case .unsupportedTransport: ErrorCode.unsupportedTransport
+      case .invalidTunnel: ErrorCode.invalidTunnel
+      case .unsupportedTunnel: ErrorCode.unsupportedTunnel
+      case .unreadable(let errno): -errno
+      }
+    self.init(code, error.message)
+  }
+
+  /// What an engine answered, in words.
+  init(_ error: PeerError, during attempt: String) {
+    let text = error.message ?? "no reason given"
+    self.init(
+      ErrorCode.engine, "\(attempt): the engine refused: \(text) (code \(error.code.rawValue))",
+      engineCode: error.code.rawValue)
+  }
+
+  static func clientClosed(_ attempt: String) -> Failure {
+    Failure(ErrorCode.clientClosed, "\(attempt): the client was closed")
+  }
+
+  static func brokenProtocol(_ attempt: String, _ what: String) -> Failure {
+    Failure(ErrorCode.protocolViolation, "\(attempt): \(what)")
+  }
+}
+
+/// Without white space around it.
+func trimmed(_ text: String) -> String {
+  let body = text.drop { $0.isWhitespace }
+  guard let last = body.lastIndex(where: { !$0.isWhitespace }) else { return "" }
+  return String(body[...last])
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import RstreamNet
+import RstreamWire
+
+/// One attempt to reach a private tunnel by name or id.
+final class Dial: ClientMember {
+  typealias Completion = (Result<Stream, Failure>) -> Void
+
+  private let client: Client
+  private let attempt: String
+  private var completion: Completion?
+  private var handshake: Handshake?
+  private var streamID = ""
+
+  init(_ client: Client, _ target: String, _ completion: @escaping Completion) {
+    self.client = client
+    self.completion = completion
+    attempt = "dial \(target)"
+    let settings = client.settings
+    let request = StreamReq(
+      clientDetails: client.details(token: settings.token), tunnelIDOrName: target, zeroRTT: settings.zeroRtt)
+    let check: Handshake.Check? =
+      settings.zeroRtt
+      ? nil
+      : { [unowned self] message throws(Failure) in try accept(message) }
+    handshake = Handshake(
+      client.loop, attempt, .streamReq(request), answerTimeout: UInt64(settings.operationTimeoutMilliseconds),
+      check: check, connect: { client.transport.connect(timeout: client.transport.connectTimeout, $0) }
+    ) { [self] result in
+      switch result {
+      case .failure(let failure): finish(.failure(failure))
+      case .success(let messages):
+        let stream = Stream(client, messages.detach(), id: streamID, peer: "")
+        client.add(stream)
+        finish(.success(stream))
+      }
+    }
+  }
+
+  private func accept(_ message: Message) throws(Failure) {
+    guard case .streamRsp(let answer) = message else {
+      throw .brokenProtocol(attempt, "the engine answered with another message than StreamRsp")
+    }
+    switch answer.payload {
+    case .streamID(let id) where !id.isEmpty: streamID = id
+    case .error(let error): throw Failure(error, during: attempt)
+    default: throw .brokenProtocol(attempt, "the engine's StreamRsp has neither a stream id nor an error")
+    }
+  }
+
+  func clientIsClosing() {
+    handshake?.cancel()
+    client.loop.later { [self] in finish(.failure(.clientClosed(attempt))) }
+  }
+
+  private func finish(_ result: Result<Stream, Failure>) {
+    guard let report = completion else { return }
+    completion = nil
+    handshake = nil
+    report(result)
+    client.remove(self)
+  }
+}

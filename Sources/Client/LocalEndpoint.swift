@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import CUV
+import RstreamNet
+
+/// A local service that streams are forwarded to: "8080", ":8080", "host:8080", "[::1]:8080" or "unix:/path".
+enum LocalEndpoint: Equatable {
+  case tcp(host: String, port: UInt16)
+  case unix(String)
+
+  init(_ text: String) throws(Failure) {
+    let target = trimmed(text)
+    if target.hasPrefix("unix:") {
+      let path = String(target.dropFirst(5))
+      // sun_path holds 108 bytes with the NUL.
+      guard !path.isEmpty, path.utf8.count < 108 else {
+        throw Self.invalid(target, "the path of a Unix socket has 1 to 107 bytes")
+      }
+      self = .unix(path)
+      return
+    }
+    let host: Substring
+    let portText: Substring
+    if let colon = target.lastIndex(of: ":") {
+      host = target[..<colon]
+      portText = target[target.index(after: colon)...]
+    } else {
+      host = ""
+      portText = target[...]
+    }
+    guard portText.utf8.count <= 5, portText.utf8.allSatisfy({ (48...57).contains($0) }), let port = UInt16(portText),
+      port > 0
+    else { throw Self.invalid(target, "the port is a number from 1 to 65535") }
+    var name = String(host)
+    if name.hasPrefix("["), name.hasSuffix("]") {
+      name = String(name.dropFirst().dropLast())
+      guard SocketAddress(literal: name, port: port) != nil else {
+        throw Self.invalid(target, "brackets hold an IPv6 address")
+      }
+    } else if name.contains(":") {
+      throw Self.invalid(target, "an IPv6 address stands in brackets: [::1]:8080")
+    }
+    guard name.utf8.allSatisfy({ $0 > 32 && $0 < 127 && $0 != UInt8(ascii: "/") }) else {
+      throw Self.invalid(target, "a host name has neither white space nor slashes; write host:port, not a URL")
+    }
+    self = .tcp(host: name.isEmpty ? "127.0.0.1" : name, port: port)
+  }
+
+  private static func invalid(_ target: String, _ why: String) -> Failure {
+    Failure(
+      ErrorCode.invalidLocalEndpoint,
+      "local address \"\(target)\": \(why); expected port, host:port, [v6]:port or unix:/path")
+  }
+}
+
+/// One attempt to connect to a local service.
+final class LocalConnection {
+  typealias Completion = (Result<SocketChannel, Failure>) -> Void
+  private static let timeout: UInt64 = 10_000
+
+  private let loop: Loop
+  private var completion: Completion?
+  private var resolver: Resolver?
+  private var connector: SocketConnector?
+  private var timer: LoopTimer?
+
+  init(_ loop: Loop, to endpoint: LocalEndpoint, _ completion: @escaping Completion) {
+    self.loop = loop
+    self.completion = completion
+    timer = LoopTimer(loop, after: Self.timeout) { [unowned self] in
+      finish(.failure(Failure(UV_ETIMEDOUT.rawValue, "connect to the local service: no answer after 10 s")))
+    }
+    switch endpoint {
+    case .unix(let path):
+      connect([SocketAddress(.unix(path), port: 0)])
+    case .tcp(let host, let port):
+      resolver = Resolver(loop, host: host, port: port) { [self] result in
+        resolver = nil
+        switch result {
+        case .success(let addresses): connect(addresses)
+        case .failure(let failure): finish(.failure(failure))
+        }
+      }
+    }
+  }
+
+  func cancel() {
+    completion = nil
+    release()
+  }
+
+  private func connect(_ addresses: [SocketAddress]) {
+    connector = SocketConnector(loop, to: addresses) { [self] result in
+      connector = nil
+      finish(result)
+    }
+  }
+
+  private func finish(_ result: Result<SocketChannel, Failure>) {
+    let report = completion
+    completion = nil
+    release()
+    report?(result)
+  }
+
+  private func release() {
+    timer?.close()
+    timer = nil
+    resolver?.cancel()
+    resolver = nil
+    connector?.cancel()
+    connector = nil
+  }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import RstreamConfig
+import RstreamNet
+
+/// The one way every connection of a client takes to the engine: TLS 1.3 with ALPN rstrm/1, one connection for the control
+/// channel and one for each stream. Connections after the first resume its TLS session.
+final class Transport {
+  static let alpn = "rstrm/1"
+
+  private let loop: Loop
+  private let context: TLSContext
+  private let engine: ServerEndpoint
+  private let sessions = TLSSessionStore()
+  private let addresses: AddressCache
+  let connectTimeout: UInt64
+
+  init(_ loop: Loop, _ settings: ClientSettings) throws(Failure) {
+    guard let address = settings.engine else {
+      throw Failure(ErrorCode.engineRequired, "no engine address is configured")
+    }
+    self.loop = loop
+    addresses = AddressCache(loop)
+    connectTimeout = UInt64(settings.connectTimeoutMilliseconds)
+    engine = ServerEndpoint(host: address.host, port: address.port, serverName: settings.serverName)
+    var tls = TLSContext.ClientSettings()
+    tls.caFile = settings.caFile
+    tls.skipsVerification = settings.insecureSkipVerify
+    tls.certificateFile = settings.certificateFile
+    tls.keyFile = settings.keyFile
+    tls.alpn = [Self.alpn]
+    context = try TLSContext(client: tls)
+  }
+
+  typealias Completion = (Result<ByteChannel, Failure>) -> Void
+
+  /// Connects to the configured engine.
+  func connect(timeout: UInt64, _ done: @escaping Completion) -> OutgoingConnection {
+    open(engine, sessions, addresses, timeout, done)
+  }
+
+  /// Connects to another node that a stream was redirected to. The configured server name belongs to the configured
+  /// engine only: another node proves its own name.
+  func connect(redirectedTo endpoint: ServerEndpoint, timeout: UInt64, _ done: @escaping Completion)
+    -> OutgoingConnection
+  {
+    if endpoint.host == engine.host, endpoint.port == engine.port { return connect(timeout: timeout, done) }
+    return open(endpoint, nil, nil, timeout, done)
+  }
+
+  private func open(
+    _ endpoint: ServerEndpoint, _ sessions: TLSSessionStore?, _ addresses: AddressCache?, _ timeout: UInt64,
+    _ done: @escaping Completion
+  ) -> OutgoingConnection {
+    OutgoingConnection(
+      loop, to: endpoint, context: context, sessions: sessions, addresses: addresses, timeout: timeout
+    ) { result in
+      switch result {
+      case .failure(let failure):
+        done(.failure(failure))
+      case .success(let channel):
+        if channel.negotiatedProtocol != Self.alpn {
+          Log.warn("transport", "\(endpoint.host):\(endpoint.port) did not agree on rstrm/1; is it an rstream engine?")
+        }
+        done(.success(channel))
+      }
+    }
+  }
+}
