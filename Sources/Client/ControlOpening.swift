@@ -29,15 +29,15 @@ final class ControlOpening: ClientMember {
       client.loop, attempt, .openControlChannelReq(request),
       answerTimeout: UInt64(settings.operationTimeoutMilliseconds),
       check: { [unowned self] message throws(Failure) in try accept(message) },
-      connect: { client.transport.connect(timeout: client.transport.connectTimeout, $0) }
-    ) { [self] result in
-      switch result {
-      case .failure(let failure): finish(.failure(failure))
-      case .success(let messages):
-        guard let answer else { return }
-        finish(.success(ControlChannel(client, messages, answer, heartbeats: heartbeats(answer.liveness))))
-      }
-    }
+      connect: { client.transport.connect(timeout: client.transport.connectTimeout, $0) },
+      completion: { [self] result in
+        switch result {
+        case .failure(let failure): finish(.failure(failure))
+        case .success(let messages):
+          guard let answer else { return }
+          finish(.success(ControlChannel(client, messages, answer, heartbeats: heartbeats(answer.liveness))))
+        }
+      })
   }
 
   private func accept(_ message: Message) throws(Failure) {

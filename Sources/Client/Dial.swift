@@ -25,16 +25,16 @@ final class Dial: ClientMember {
       : { [unowned self] message throws(Failure) in try accept(message) }
     handshake = Handshake(
       client.loop, attempt, .streamReq(request), answerTimeout: UInt64(settings.operationTimeoutMilliseconds),
-      check: check, connect: { client.transport.connect(timeout: client.transport.connectTimeout, $0) }
-    ) { [self] result in
-      switch result {
-      case .failure(let failure): finish(.failure(failure))
-      case .success(let messages):
-        let stream = Stream(client, messages.detach(), id: streamID, peer: "")
-        client.add(stream)
-        finish(.success(stream))
-      }
-    }
+      check: check, connect: { client.transport.connect(timeout: client.transport.connectTimeout, $0) },
+      completion: { [self] result in
+        switch result {
+        case .failure(let failure): finish(.failure(failure))
+        case .success(let messages):
+          let stream = Stream(client, messages.detach(), id: streamID, peer: "")
+          client.add(stream)
+          finish(.success(stream))
+        }
+      })
   }
 
   private func accept(_ message: Message) throws(Failure) {

@@ -27,7 +27,7 @@ final class Handshake: MessageChannelDelegate {
   ///   - check: nil when no answer is awaited
   init(
     _ loop: Loop, _ attempt: String, _ request: Message, answerTimeout: UInt64, check: Check?,
-    connect: (@escaping Transport.Completion) -> OutgoingConnection, _ completion: @escaping Completion
+    connect: (@escaping Transport.Completion) -> OutgoingConnection, completion: @escaping Completion
   ) {
     self.loop = loop
     self.attempt = attempt

@@ -53,24 +53,24 @@ final class IncomingStream {
         } else {
           transport.connect(timeout: Self.attemptTimeout, done)
         }
-      }
-    ) { [self] result in
-      let wasSent = handshake?.isRequestSent ?? false
-      handshake = nil
-      switch result {
-      case .success(let messages):
-        deliver(messages.detach())
-      case .failure(let failure):
-        if failure.code == ErrorCode.operationTimeout, !wasSent, attempt < Self.attempts {
-          attempt += 1
-          Log.debug("stream", "\(failure.message); trying again")
-          dial(target)
-        } else {
-          Log.warn("stream", failure.message)
-          finish(PeerError(.serviceUnavailable, failure.message))
+      },
+      completion: { [self] result in
+        let wasSent = handshake?.isRequestSent ?? false
+        handshake = nil
+        switch result {
+        case .success(let messages):
+          deliver(messages.detach())
+        case .failure(let failure):
+          if failure.code == ErrorCode.operationTimeout, !wasSent, attempt < Self.attempts {
+            attempt += 1
+            Log.debug("stream", "\(failure.message); trying again")
+            dial(target)
+          } else {
+            Log.warn("stream", failure.message)
+            finish(PeerError(.serviceUnavailable, failure.message))
+          }
         }
-      }
-    }
+      })
   }
 
   private static func accept(_ message: Message) throws(Failure) {

@@ -14,12 +14,12 @@ extension Timestamp {
   public var rfc3339: String? {
     guard (-62_135_596_800...253_402_300_799).contains(seconds), (0...999_999_999).contains(nanos) else { return nil }
     var clock = time_t(seconds)
-    var utc = tm()
+    var utc = unsafe tm()
     guard unsafe gmtime_r(&clock, &utc) != nil else { return nil }
-    let date = [
+    let date = unsafe [
       Self.padded(Int(utc.tm_year) + 1900, 4), Self.padded(Int(utc.tm_mon) + 1, 2), Self.padded(Int(utc.tm_mday), 2),
     ]
-    let time = [utc.tm_hour, utc.tm_min, utc.tm_sec].map { Self.padded(Int($0), 2) }
+    let time = unsafe [utc.tm_hour, utc.tm_min, utc.tm_sec].map { Self.padded(Int($0), 2) }
     var text = "\(date.joined(separator: "-"))T\(time.joined(separator: ":"))"
     if nanos != 0 {
       var fraction = Self.padded(Int(nanos), 9)
