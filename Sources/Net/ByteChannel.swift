@@ -24,6 +24,8 @@ public class ByteChannel: Deferred {
   public let loop: Loop
   public final var delegate: (any ByteChannelDelegate)?
   public final private(set) var isReading = false
+  /// Kept as long as the channel: whoever accepted it learns from the attachment's end that it is gone.
+  public final var attachment: AnyObject?
   final var isClosed = false
 
   /// Bytes handed back with `unread`.

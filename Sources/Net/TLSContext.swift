@@ -37,8 +37,10 @@ public final class TLSContext {
     public var keyFile = ""
     public var alpn = ALPNPolicy.ignore
     public var allowsTLS12 = true
-    /// TLS 1.2 cipher suites, OpenSSL or IANA-like names, colon-separated; nil for the defaults.
+    /// TLS 1.2 cipher suites by OpenSSL's names, colon-separated; nil for the defaults.
     public var ciphers: String?
+    /// TLS 1.3 cipher suites, colon-separated; nil for the defaults.
+    public var cipherSuites: String?
     /// Asks for a client certificate; whether one is needed, and which, the caller decides after the handshake.
     public var requestsClientCertificate = false
     public init() {}
@@ -82,6 +84,9 @@ public final class TLSContext {
     SSL_CTX_set_session_id_context(raw, &id, UInt32(id.count))
     if let ciphers = settings.ciphers, SSL_CTX_set_cipher_list(raw, ciphers) != 1 {
       throw Self.failure("use cipher suites \(ciphers)")
+    }
+    if let suites = settings.cipherSuites, SSL_CTX_set_ciphersuites(raw, suites) != 1 {
+      throw Self.failure("use cipher suites \(suites)")
     }
     try load(settings.certificateFile, settings.keyFile)
     if settings.requestsClientCertificate {
@@ -145,6 +150,13 @@ public final class TLSContext {
       }
     }
     return refusal
+  }
+
+  /// OpenSSL's name for a cipher suite of the TLS registry; other names stay what they are.
+  public static func cipherName(_ name: String) -> String {
+    guard name.hasPrefix("TLS_"), let known = OPENSSL_cipher_name(name) else { return name }
+    let found = String(cString: known)
+    return found == "(NONE)" ? name : found
   }
 
   static func wireForm(_ protocols: [String]) -> [UInt8] {

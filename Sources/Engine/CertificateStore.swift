@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import RstreamNet
+
+/// The engine's certificate and the TLS settings that use it. The files are looked at before a handshake and read anew when
+/// they have changed; new files that cannot be used leave the old certificate in place.
+final class CertificateStore {
+  private let certificateFile: String
+  private let keyFile: String
+  private var stamp: [FileStamp]
+  private var contexts: EdgeContexts
+  /// Grows when the certificate changes.
+  private(set) var generation = 0
+
+  init(certificateFile: String, keyFile: String) throws(Failure) {
+    self.certificateFile = certificateFile
+    self.keyFile = keyFile
+    stamp = [FileStamp(certificateFile), FileStamp(keyFile)]
+    contexts = try EdgeContexts(certificateFile, keyFile)
+  }
+
+  /// The TLS settings for a connection that begins now.
+  func current() -> EdgeContexts {
+    let now = [FileStamp(certificateFile), FileStamp(keyFile)]
+    guard now != stamp else { return contexts }
+    stamp = now
+    do throws(Failure) {
+      contexts = try EdgeContexts(certificateFile, keyFile)
+      generation += 1
+      Log.info("engine", "took over the new certificate in \(certificateFile)")
+    } catch {
+      Log.error("engine", "\(error.message); the previous certificate stays in use")
+    }
+    return contexts
+  }
+}
+
+/// TLS settings of one certificate.
+final class EdgeContexts {
+  /// The engine's host, for agents and dialers.
+  let wire: TLSContext
+  /// The engine's host, for its HTTP API.
+  let api: TLSContext
+  /// Hosts of http tunnels.
+  let http: TLSContext
+  private let base: TLSContext.ServerSettings
+
+  init(_ certificateFile: String, _ keyFile: String) throws(Failure) {
+    var base = TLSContext.ServerSettings()
+    base.certificateFile = certificateFile
+    base.keyFile = keyFile
+    self.base = base
+
+    var wire = base
+    wire.alpn = .require([EdgeRoute.wireProtocol])
+    wire.allowsTLS12 = false
+    wire.requestsClientCertificate = true
+    self.wire = try TLSContext(server: wire)
+
+    var http = base
+    http.alpn = .require(["http/1.1"])
+    self.http = try TLSContext(server: http)
+    http.requestsClientCertificate = true
+    api = try TLSContext(server: http)
+  }
+
+  /// The same certificate under other settings.
+  func context(_ adjust: (inout TLSContext.ServerSettings) -> Void) throws(Failure) -> TLSContext {
+    var settings = base
+    adjust(&settings)
+    return try TLSContext(server: settings)
+  }
+}
+
+/// What tells one state of a file from the next.
+private struct FileStamp: Equatable {
+  private var device: UInt64 = 0
+  private var inode: UInt64 = 0
+  private var size: Int64 = -1
+  private var seconds = 0
+  private var nanoseconds = 0
+
+  init(_ path: String) {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return }
+    device = UInt64(status.st_dev)
+    inode = UInt64(status.st_ino)
+    size = Int64(status.st_size)
+    seconds = status.st_mtim.tv_sec
+    nanoseconds = status.st_mtim.tv_nsec
+  }
+}

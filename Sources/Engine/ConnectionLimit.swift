@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+import RstreamNet
+
+/// Counts the connections that the engine's listeners have accepted and that still hold a socket.
+final class ConnectionLimit {
+  private let maximum: Int
+  private(set) var count = 0
+  private var hasWarned = false
+
+  init(_ maximum: Int) { self.maximum = maximum }
+
+  /// Counts a connection until it is gone. False when there are too many: then it has been reset. Its peer learns that
+  /// at once; left in the backlog it would only hang.
+  func admit(_ socket: SocketChannel) -> Bool {
+    guard count < maximum else {
+      if !hasWarned { Log.warn("engine", "limits.connections: \(maximum) connections are open, refusing more") }
+      hasWarned = true
+      socket.reset()
+      return false
+    }
+    hasWarned = false
+    count += 1
+    socket.attachment = Place(self)
+    return true
+  }
+
+  private final class Place {
+    private let limit: ConnectionLimit
+    init(_ limit: ConnectionLimit) { self.limit = limit }
+    deinit { limit.count -= 1 }
+  }
+}

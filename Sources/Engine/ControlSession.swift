@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import RstreamNet
+import RstreamWire
+
+/// An open control channel: a client and its tunnels.
+final class ControlSession: Session, MessageChannelDelegate {
+  /// Above this many bytes that the client has not taken, acknowledgements are held back to be the next that is sent, and
+  /// new streams wait.
+  private static let congestion = 16_384
+
+  let engine: Engine
+  let id: String
+  /// As the client said, without its token.
+  let details: ClientDetails
+  let grant: OpenGrant
+  private(set) lazy var requests = StreamRequests(engine.broker, self)
+  private let messages: MessageChannel
+  private var liveness: Liveness?
+  private var silence: LoopTimer?
+  private var tunnels: [String: Tunnel] = [:]
+  private var isOpen = true
+
+  /// Answers the request that opens a control channel. The channel is closed when the request is refused.
+  static func open(_ messages: MessageChannel, _ request: OpenControlChannelReq, hasCertificate: Bool, _ engine: Engine)
+  {
+    switch ClientAdmission.judge(request.clientDetails, hasCertificate: hasCertificate, engine) {
+    case .failure(let refusal):
+      Log.info("engine", "client refused: \(refusal.error.code.rawValue) \(refusal.error.message ?? "")")
+      messages.send(.openControlChannelRsp(OpenControlChannelRsp(.error(refusal.error))))
+      messages.close()
+    case .success(let grant):
+      let session = ControlSession(messages, request, grant, engine)
+      engine.opened(session)
+    }
+  }
+
+  private init(_ messages: MessageChannel, _ request: OpenControlChannelReq, _ grant: OpenGrant, _ engine: Engine) {
+    self.engine = engine
+    self.messages = messages
+    self.grant = grant
+    id = RandomHex.text(bytes: 12)
+    var details = request.clientDetails ?? ClientDetails()
+    details.token = nil
+    self.details = details
+    messages.delegate = self
+    let agreed = Liveness.agreed(request.liveness)
+    if let agreed {
+      let liveness = Liveness(agreed)
+      self.liveness = liveness
+      silence = LoopTimer(engine.loop, after: liveness.timeout) { [unowned self] in
+        end("no heartbeat in \(liveness.timeout) ms")
+      }
+    }
+    send(
+      .openControlChannelRsp(
+        OpenControlChannelRsp(
+          .ok(.init(clientID: id, serverDetails: engine.serverDetails, liveness: agreed)))))
+  }
+
+  /// The client leaves so much unread that nothing is to be added.
+  var isCongested: Bool { messages.queuedBytes > Self.congestion }
+
+  func send(_ message: Message) { messages.send(message) }
+
+  // MARK: Ending
+
+  func drain() {
+    guard isOpen else { return }
+    send(.closeControlChannelRsp(CloseControlChannelRsp()))
+    end("the engine stops")
+  }
+
+  func cut() {
+    messages.reset()
+    end("the engine is closed")
+  }
+
+  /// The control channel is over. What it registered is free at once, for the client may be back already; streams that
+  /// are established go on.
+  private func end(_ why: String) {
+    guard isOpen else { return }
+    isOpen = false
+    Log.info("engine", "client \(id) gone: \(why)")
+    messages.close()
+    silence?.close()
+    silence = nil
+    for tunnel in tunnels.values { remove(tunnel) }
+    tunnels.removeAll()
+    requests.close(.io)
+    engine.closed(self)
+  }
+
+  private func remove(_ tunnel: Tunnel) {
+    engine.registry.remove(tunnel)
+    tunnel.close()
+  }
+
+  // MARK: Messages
+
+  func messageChannel(_ channel: MessageChannel, received message: Message) {
+    guard isOpen else { return }
+    if let liveness { silence?.start(after: liveness.timeout) }
+    switch message {
+    case .heartbeat(let heartbeat):
+      liveness?.received(heartbeat)
+      acknowledge()
+    case .openTunnelReq(let request): openTunnel(request)
+    case .closeTunnelReq(let request): closeTunnel(request.tunnelID)
+    case .proxyConnRsp(let response): requests.answered(response)
+    case .closeControlChannelReq:
+      send(.closeControlChannelRsp(CloseControlChannelRsp()))
+      end("it said so")
+    case .openControlChannelReq, .proxyReq, .streamReq:
+      end("a message that opens another connection came on its control channel")
+    default:
+      // Later versions may say more.
+      break
+    }
+    // A client that does not take its answers is not asked for more questions.
+    if isOpen, messages.queuedBytes > ByteChannel.highWater { messages.channel.readStop() }
+  }
+
+  func messageChannelDrained(_ channel: MessageChannel) {
+    guard isOpen else { return }
+    acknowledge()
+    requests.sendWaiting()
+    messages.channel.readStart()
+  }
+
+  func messageChannelEnded(_ channel: MessageChannel) { end("it closed the connection") }
+
+  func messageChannel(_ channel: MessageChannel, failed failure: Failure) { end(failure.message) }
+
+  private func acknowledge() {
+    guard !isCongested, let heartbeat = liveness?.takeAcknowledgement() else { return }
+    send(.heartbeat(heartbeat))
+  }
+
+  // MARK: Tunnels
+
+  private func openTunnel(_ request: OpenTunnelReq) {
+    switch TunnelOpening.judge(request.tunnelProperties ?? TunnelProperties(), of: self, count: tunnels.count) {
+    case .failure(let refusal):
+      Log.info("engine", "client \(id): tunnel refused: \(refusal.error.code.rawValue) \(refusal.error.message ?? "")")
+      send(.openTunnelRsp(OpenTunnelRsp(requestID: request.requestID, .error(refusal.error))))
+    case .success(let tunnel):
+      // The client has to know the tunnel before anybody can find it.
+      send(.openTunnelRsp(OpenTunnelRsp(requestID: request.requestID, .tunnelProperties(tunnel.properties))))
+      tunnels[tunnel.id] = tunnel
+      engine.registry.add(tunnel)
+      Log.info("engine", "client \(id): tunnel \(tunnel.id) \(tunnel.properties.host ?? tunnel.properties.name ?? "")")
+    }
+  }
+
+  private func closeTunnel(_ id: String) {
+    if let tunnel = tunnels.removeValue(forKey: id) {
+      remove(tunnel)
+      requests.fail(tunnel)
+    } else if details.agent == "rstream-utils" {
+      // To the C++ client an answer to a tunnel that it knows to be closed is a fatal error; others repeat requests.
+      return
+    }
+    send(.closeTunnelRsp(CloseTunnelRsp(tunnelID: id)))
+  }
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+import CUV
+import Glibc
+import RstreamConfig
+import RstreamNet
+import RstreamWire
+
+/// The embedded engine: the edge that agents connect to and that publishes their tunnels.
+public final class Engine: LoopChild {
+  private enum State { case new, started, stopping, stopped, closed }
+
+  let loop: Loop
+  let settings: EngineSettings
+  let sessions = SessionTable()
+  let registry = TunnelRegistry()
+  let broker: StreamBroker
+  let connections: ConnectionLimit
+  let hostnames: HostSuffix
+  let serverDetails = ServerDetails(agent: "librstream", channel: "engine")
+  /// Nil until the engine has started: the development CA is made then.
+  private(set) var certificates: CertificateStore?
+  /// Open control channels.
+  private(set) var clients: [String: ControlSession] = [:]
+
+  private var state = State.new
+  private var tlsListener: Listener?
+  private var httpListener: Listener?
+  private var caFile: String?
+  private var drainTimer: LoopTimer?
+  private var stopCompletions: [() -> Void] = []
+
+  /// Makes an engine; nothing listens yet.
+  public init(_ loop: Loop, _ settings: EngineSettings) throws(Failure) {
+    if loop.isClosing { throw Failure(ErrorCode.loopClosed, "make an engine: the loop is closed") }
+    do { try settings.validate() } catch {
+      throw Failure(ErrorCode.invalidConfig, "make an engine: \(error.message)")
+    }
+    self.loop = loop
+    self.settings = settings
+    broker = StreamBroker(loop, timeout: UInt64(settings.streamRequestSeconds) * 1000)
+    connections = ConnectionLimit(settings.maximumConnections)
+    hostnames = HostSuffix(host: settings.host)
+    if case .files(let certificate, let key)? = settings.certificate {
+      certificates = try CertificateStore(certificateFile: certificate, keyFile: key)
+    }
+    loop.childOpened(self)
+  }
+
+  // MARK: Starting
+
+  /// Opens the listeners. In development mode the CA and certificates are made first, when they are not there yet.
+  public func start() throws(Failure) {
+    switch state {
+    case .new: break
+    case .started: throw Failure(UV_EALREADY.rawValue, "start the engine: it has started already")
+    case .stopping, .stopped, .closed: throw Failure(ErrorCode.engineClosed, "start the engine: it has stopped")
+    }
+    do throws(Failure) {
+      try listen()
+    } catch {
+      closeListeners()
+      throw error.during("start the engine")
+    }
+    state = .started
+    Log.info("engine", "listening on \(tlsListener?.address.description ?? ""), host \(settings.host)")
+  }
+
+  private func listen() throws(Failure) {
+    if let address = settings.tlsListen {
+      tlsListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [unowned self] socket in
+        if connections.admit(socket) { _ = EdgeConnection(self, socket) }
+      }
+    }
+    if settings.httpEnabled, let address = settings.httpListen {
+      httpListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [unowned self] socket in
+        if connections.admit(socket) { PlainHTTP.serve(socket, self) }
+      }
+    }
+  }
+
+  /// The address to listen on for a configured host: a literal, `localhost`, or every address when there is none.
+  private static func resolve(_ host: String?, _ port: UInt16) throws(Failure) -> SocketAddress {
+    switch host {
+    case nil:
+      // Machines without IPv6 have no "::".
+      let probe = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+      if probe >= 0 { Glibc.close(probe) }
+      return SocketAddress(probe >= 0 ? .v6(SIMD16()) : .v4(0), port: port)
+    case "localhost":
+      return SocketAddress(.v4(0x7F00_0001), port: port)
+    case let host?:
+      guard let address = SocketAddress(literal: host, port: port) else {
+        throw Failure(
+          ErrorCode.invalidConfig, "listen on \(host): not an address of this machine; give an IP address or localhost")
+      }
+      return address
+    }
+  }
+
+  // MARK: Asking
+
+  /// Port of a listener, "tls" or "http"; nil when there is none.
+  public func port(of listener: String) -> Int32? {
+    switch listener {
+    case "tls": tlsListener.map { Int32($0.address.port) }
+    case "http": httpListener.map { Int32($0.address.port) }
+    default: nil
+    }
+  }
+
+  /// What clients need to know: "address", "host", "ca_file".
+  public func info(_ name: String) -> String? {
+    switch name {
+    case "address": tlsListener.map { "\(settings.host):\($0.address.port)" }
+    case "host": settings.host
+    case "ca_file": caFile
+    default: nil
+    }
+  }
+
+  /// The port that consumers use for TLS.
+  var publicPort: UInt16 { tlsListener?.address.port ?? settings.tlsListen?.port ?? 443 }
+
+  /// Where the ports of published tcp tunnels listen.
+  var tcpListenHost: SocketAddress.Host? {
+    if let host = settings.tcpListenHost { return (try? Self.resolve(host, 0))?.host }
+    return tlsListener?.address.host
+  }
+
+  var handshakeTimeout: UInt64 { UInt64(settings.handshakeSeconds) * 1000 }
+  var streamTimeout: UInt64 { UInt64(settings.streamRequestSeconds) * 1000 }
+
+  /// Whether new clients, tunnels and streams are refused.
+  var isDraining: Bool { state != .started }
+
+  /// The published http tunnel that a request's Host field names, with or without a port.
+  func httpTunnel(host: String) -> Tunnel? {
+    var name = host.lowercased()
+    if let colon = name.lastIndex(of: ":") { name = String(name[..<colon]) }
+    if name.hasSuffix(".") { name.removeLast() }
+    guard let tunnel = registry.tunnel(hostname: name), tunnel.properties.protocol == "http" else { return nil }
+    return tunnel
+  }
+
+  // MARK: Clients
+
+  func opened(_ session: ControlSession) {
+    clients[session.id] = session
+    sessions.add(session)
+    let details = session.details
+    Log.info("engine", "client \(session.id) connected: \(details.agent ?? "unknown") \(details.version ?? "")")
+  }
+
+  func closed(_ session: ControlSession) {
+    clients[session.id] = nil
+    sessions.remove(session)
+  }
+
+  // MARK: Ending
+
+  /// Stops in an orderly way: listeners close, control channels are told, streams may go on until they end or
+  /// timeouts.drain_seconds have passed. The completion is not called inside this call.
+  public func stop(_ completion: @escaping () -> Void) throws(Failure) {
+    switch state {
+    case .closed:
+      throw Failure(ErrorCode.engineClosed, "stop the engine: it is closed")
+    case .stopped:
+      loop.later(completion)
+    case .stopping:
+      stopCompletions.append(completion)
+    case .new, .started:
+      stopCompletions.append(completion)
+      state = .stopping
+      Log.info("engine", "stopping")
+      closeListeners()
+      sessions.onEmpty = { [unowned self] in loop.later { [self] in stopped() } }
+      drainTimer = LoopTimer(loop, after: UInt64(settings.drainSeconds) * 1000) { [unowned self] in sessions.cut() }
+      sessions.drain()
+      if sessions.isEmpty { loop.later { [self] in stopped() } }
+    }
+  }
+
+  /// Closes the engine at once, with all its connections. The completion is not called inside this call.
+  public func close(_ completion: @escaping () -> Void) throws(Failure) {
+    guard state != .closed else { throw Failure(ErrorCode.engineClosed, "close the engine: it is closed") }
+    end(completion)
+  }
+
+  public func loopIsClosing() {
+    if state != .closed { end({}) }
+  }
+
+  private func end(_ completion: @escaping () -> Void) {
+    state = .closed
+    closeListeners()
+    sessions.onEmpty = nil
+    sessions.cut()
+    drainTimer?.close()
+    drainTimer = nil
+    loop.later { [self] in
+      reportStopped()
+      completion()
+      loop.childClosed(self)
+    }
+  }
+
+  private func stopped() {
+    guard state == .stopping, sessions.isEmpty else { return }
+    state = .stopped
+    drainTimer?.close()
+    drainTimer = nil
+    reportStopped()
+  }
+
+  private func reportStopped() {
+    let completions = stopCompletions
+    stopCompletions = []
+    for completion in completions { completion() }
+  }
+
+  private func closeListeners() {
+    tlsListener?.close()
+    tlsListener = nil
+    httpListener?.close()
+    httpListener = nil
+  }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import RstreamNet
+import RstreamWire
+
+/// The streams that one client is asked for. Clients work on a limited number at once and fail when more come than they can
+/// queue, so the rest waits here.
+final class StreamRequests {
+  /// How many requests a client has to deal with at once.
+  static let outstandingLimit = 64
+  /// How many wait behind them.
+  static let waitingLimit = 1024
+
+  private let broker: StreamBroker
+  private unowned let owner: ControlSession
+  private var outstanding: [String: PendingStream] = [:]
+  private var waiting: [PendingStream] = []
+  private var isClosed = false
+
+  init(_ broker: StreamBroker, _ owner: ControlSession) {
+    self.broker = broker
+    self.owner = owner
+  }
+
+  var isFull: Bool { waiting.count >= Self.waitingLimit }
+
+  func add(_ stream: PendingStream) {
+    waiting.append(stream)
+    sendWaiting()
+  }
+
+  /// Asks the client for what waits, as far as it may be asked now.
+  func sendWaiting() {
+    while !isClosed, !waiting.isEmpty, outstanding.count < Self.outstandingLimit, !owner.isCongested {
+      let stream = waiting.removeFirst()
+      outstanding[stream.id] = stream
+      broker.expect(stream)
+      owner.send(stream.request)
+    }
+  }
+
+  /// The client has answered on its control channel. Success says nothing new: it may come before or after the stream.
+  func answered(_ response: ProxyConnRsp) {
+    guard let stream = outstanding[response.streamID] else { return }
+    if let error = response.error {
+      stream.fail(.refused(error))
+    } else if stream.isAbandoned {
+      stream.fail(.notFound)
+    }
+  }
+
+  /// A tunnel is closed: its streams do not come any more.
+  func fail(_ tunnel: Tunnel) {
+    fail(.notFound) { $0.tunnel === tunnel }
+  }
+
+  /// The client is gone.
+  func close(_ failure: StreamFailure) {
+    isClosed = true
+    fail(failure) { _ in true }
+  }
+
+  private func fail(_ failure: StreamFailure, _ concerns: (PendingStream) -> Bool) {
+    // Those that wait come first: otherwise they would be asked for in the places that become free.
+    for stream in (waiting + Array(outstanding.values)).filter(concerns) { stream.fail(failure) }
+  }
+
+  // MARK: Called by the streams
+
+  func settled(_ stream: PendingStream) {
+    if outstanding.removeValue(forKey: stream.id) != nil {
+      broker.forget(stream)
+      sendWaiting()
+    } else {
+      waiting.removeAll { $0 === stream }
+    }
+  }
+
+  /// A request that the client works on keeps its place until the client is done with it.
+  func abandoned(_ stream: PendingStream) {
+    if outstanding[stream.id] == nil { stream.fail(.notFound) }
+  }
+}
