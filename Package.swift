@@ -33,7 +33,7 @@ func system(_ library: String, _ linked: String...) -> Target {
   .target(
     name: "C\(library)", path: "Sources/System/\(library)",
     // Hidden, so that no helper leaves librstream.so by having a name that begins with rstream_.
-    cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"])],
+    cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-I\(root)/include"])],
     linkerSettings: linked.map { .linkedLibrary($0) })
 }
 
@@ -46,6 +46,7 @@ let package = Package(
     .systemLibrary(name: "CRstream", path: "include"),
     system("Platform"),
     system("UV", "uv"),
+    system("Codes"),
     system("OpenSSL", "ssl", "crypto"),
     system("HTTPParser", "http_parser"),
     system("Jansson", "jansson"),
@@ -64,12 +65,13 @@ let package = Package(
       name: "RstreamEngine", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "CJansson", "COpenSSL"],
       path: "Sources/Engine", swiftSettings: common),
     .target(
-      name: "RstreamABI", dependencies: ["CRstream", "RstreamClient", "RstreamEngine", "RstreamNet", "RstreamConfig"],
+      name: "RstreamABI",
+      dependencies: ["CRstream", "CCodes", "CUV", "RstreamClient", "RstreamEngine", "RstreamNet", "RstreamConfig"],
       path: "Sources/ABI", swiftSettings: common, linkerSettings: sharedLibrary),
 
     .testTarget(name: "WireTests", dependencies: ["RstreamWire"], path: "Tests/WireTests"),
     .testTarget(name: "ConfigTests", dependencies: ["RstreamConfig"], path: "Tests/ConfigTests"),
-    .testTarget(name: "NetTests", dependencies: ["RstreamNet"], path: "Tests/NetTests"),
+    .testTarget(name: "NetTests", dependencies: ["RstreamNet", "CRstream"], path: "Tests/NetTests"),
     .testTarget(name: "ClientTests", dependencies: ["RstreamClient"], path: "Tests/ClientTests"),
     .testTarget(name: "EngineTests", dependencies: ["RstreamEngine"], path: "Tests/EngineTests"),
   ],

@@ -16,7 +16,7 @@
  *   `data` is the last argument of the call and of its callback.
  * - Codes: libuv's negative codes (-errno, e.g. UV_EINVAL) pass through; librstream's own lie below -10000 (error.h).
  * - `const rstream_error *` given to a callback is borrowed for that call and NULL on success. `rstream_error **error`
- *   arguments may be NULL; what they receive is freed with rstream_error_free().
+ *   arguments may be NULL; they receive NULL on success, else an error that is freed with rstream_error_free().
  * - Strings are UTF-8 and NUL-terminated, copied in, borrowed out. Bytes are pointer and length.
  * - Every object belongs to one loop and is used on that loop's thread only; rstream_loop_post() is the one exception.
  *   A call from another thread returns RSTREAM_EWRONGTHREAD and changes nothing. NULL handles and calls on a handle that

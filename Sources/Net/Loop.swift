@@ -27,6 +27,8 @@ public final class Loop {
   /// Whether an own loop is inside `run` or `runNoWait`.
   public private(set) var isRunning = false
 
+  private var isStopping = false
+
   private let thread = pthread_self()
   private var openHandles = 0
   private var children: [any LoopChild] = []
@@ -89,13 +91,34 @@ public final class Loop {
   /// Runs an own loop. Returns true when work is left.
   public func run(waiting: Bool) -> Bool {
     isRunning = true
-    let left = uv_run(uv, waiting ? UV_RUN_DEFAULT : UV_RUN_NOWAIT) != 0
+    // Posts do not keep a loop alive, and libuv does not even look when nothing else does.
+    refWakeUp(true)
+    uv_run(uv, UV_RUN_NOWAIT)
+    refWakeUp(false)
+    if waiting, !isStopping, !isClosed { uv_run(uv, UV_RUN_DEFAULT) }
+    let left = !isClosed && uv_loop_alive(uv) != 0
     isRunning = false
+    isStopping = false
     finishOwnLoop()
-    return left && !isClosed
+    return left
   }
 
-  public func stop() { uv_stop(uv) }
+  public func stop() {
+    isStopping = true
+    uv_stop(uv)
+  }
+
+  private func refWakeUp(_ ref: Bool) {
+    guard !isWindingDown else { return }
+    let handle = UnsafeMutableRawPointer(wakeUp).assumingMemoryBound(to: uv_handle_t.self)
+    if ref { uv_ref(handle) } else { uv_unref(handle) }
+  }
+
+  /// Readable when `run` has something to do.
+  public var descriptor: Int32 { uv_backend_fd(uv) }
+
+  /// Milliseconds after which `run` has something to do; -1 when only the descriptor tells.
+  public var timeout: Int32 { uv_loop_alive(uv) == 0 ? -1 : uv_backend_timeout(uv) }
 
   // MARK: Deferred work and posts
 

@@ -43,7 +43,8 @@ RSTREAM_API int rstream_loop_new(rstream_loop **out);
 RSTREAM_API struct uv_loop_s *rstream_loop_uv(rstream_loop *loop);
 
 /**
- * Runs an own loop until nothing is left to wait for or rstream_loop_stop() was called.
+ * Runs an own loop until nothing is left to wait for or rstream_loop_stop() was called. Own loops are run with this
+ * function and rstream_loop_run_nowait(), never with uv_run().
  * @return 0 when nothing is left, 1 when stopped with work left; UV_EINVAL for a wrapped loop or from inside a callback;
  *         RSTREAM_EWRONGTHREAD
  */
@@ -55,7 +56,10 @@ RSTREAM_API int rstream_loop_run(rstream_loop *loop);
  */
 RSTREAM_API int rstream_loop_run_nowait(rstream_loop *loop);
 
-/** Makes rstream_loop_run() return after the current callback. To be called on the loop's thread. @return 0 or a code */
+/**
+ * Makes rstream_loop_run() return after the current callback. To be called on the loop's thread; other threads post a
+ * call of it. @return 0, UV_EINVAL for a wrapped loop, or a code (rstream.h)
+ */
 RSTREAM_API int rstream_loop_stop(rstream_loop *loop);
 
 /**
@@ -67,6 +71,7 @@ RSTREAM_API int rstream_loop_fd(rstream_loop *loop);
 /**
  * Milliseconds after which rstream_loop_run_nowait() is to be called even when the descriptor stays silent: 0 at once,
  * -1 never. Ask anew after every rstream_loop_run_nowait() and after every call that starts something.
+ * @return the time, or UV_EINVAL for a wrapped loop, RSTREAM_EWRONGTHREAD
  */
 RSTREAM_API int rstream_loop_timeout(rstream_loop *loop);
 
@@ -74,9 +79,9 @@ RSTREAM_API int rstream_loop_timeout(rstream_loop *loop);
 typedef void (*rstream_post_cb)(void *data);
 
 /**
- * Has `cb` run on the loop's thread, soon, in the order of posting. The only function that may be called from any thread
- * while the loop is open. A pending post does not keep the loop alive. Posts that are pending when the loop closes are
- * still run before the loop's close callback.
+ * Has `cb` run on the loop's thread, soon; posts of one thread run in their order. The only function that may be called
+ * from any thread, as long as rstream_loop_close() has not been called: threads that post end first. A pending post does
+ * not keep the loop alive. Posts that are pending when the loop closes are still run before the loop's close callback.
  * @return 0, UV_EINVAL, or RSTREAM_ELOOP_CLOSED
  */
 RSTREAM_API int rstream_loop_post(rstream_loop *loop, rstream_post_cb cb, void *data);
@@ -84,8 +89,9 @@ RSTREAM_API int rstream_loop_post(rstream_loop *loop, rstream_post_cb cb, void *
 /**
  * Closes every object on the loop, then the loop itself. On a wrapped loop this takes some iterations of the caller's
  * uv_run(). On an own loop, called from outside its callbacks, it runs the loop until all is closed and the pointer is
- * gone when it returns; called from inside a callback, the surrounding rstream_loop_run() or _run_nowait() finishes the
- * work. `cb` (may be NULL) is called when all is closed.
+ * gone when it returns; called from inside a callback, the surrounding rstream_loop_run() finishes the work, and a
+ * foreign loop goes on with rstream_loop_run_nowait() until `cb` was called. `cb` (may be NULL) is called when all is
+ * closed.
  * @return 0, or a code when it was refused (second close, wrong thread)
  */
 RSTREAM_API int rstream_loop_close(rstream_loop *loop, rstream_close_cb cb, void *data);

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+import CRstream
+import Glibc
+import RstreamConfig
+import RstreamNet
+
+/// What a `rstream_config *` points to.
+final class ConfigObject: CObject {
+  var settings = ClientSettings()
+  var lent = StableStrings()
+}
+
+@_cdecl("rstream_config_new") @implementation
+public func rstream_config_new(_ out: UnsafeMutablePointer<OpaquePointer?>?) -> Int32 {
+  make(ConfigObject(), out)
+}
+
+@_cdecl("rstream_config_set") @implementation
+public func rstream_config_set(
+  _ config: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?,
+  _ error: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+  attempt(error) { () throws(Failure) in
+    let object = try ConfigObject.given(config, "config")
+    let name = try required(name, "name")
+    let value = try optional(value, "the value of \(name)")
+    try configuring { () throws(ConfigError) in try object.settings.set(name, value) }
+  }
+}
+
+@_cdecl("rstream_config_get") @implementation
+public func rstream_config_get(_ config: OpaquePointer?, _ name: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
+  guard let object = ConfigObject.at(config), let name = String(from: name) else { return nil }
+  return object.lent.lend(name, object.settings.get(name))
+}
+
+@_cdecl("rstream_config_load") @implementation
+public func rstream_config_load(_ config: OpaquePointer?, _ error: UnsafeMutablePointer<OpaquePointer?>?) -> Int32 {
+  attempt(error) { () throws(Failure) in
+    let object = try ConfigObject.given(config, "config")
+    try configuring { () throws(ConfigError) in try object.settings.loadEnvironment(environmentVariable) }
+  }
+}
+
+@_cdecl("rstream_config_free") @implementation
+public func rstream_config_free(_ config: OpaquePointer?) {
+  ConfigObject.release(config)
+}
+
+/// A variable of the process; what is not UTF-8 is taken as it looks, so that its setting is refused and not ignored.
+func environmentVariable(_ name: String) -> String? {
+  getenv(name).map { String(cString: $0) }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import CRstream
+import RstreamNet
+import Testing
+
+/// The codes that the Swift code uses are those of rstream/error.h.
+struct ErrorCodeTests {
+  @Test(arguments: [
+    (ErrorCode.engine, RSTREAM_EENGINE), (ErrorCode.protocolViolation, RSTREAM_EPROTOCOL),
+    (ErrorCode.frameTooLarge, RSTREAM_EFRAME_TOO_LARGE), (ErrorCode.controlClosed, RSTREAM_ECONTROL_CLOSED),
+    (ErrorCode.controlLiveness, RSTREAM_ECONTROL_LIVENESS), (ErrorCode.controlOverload, RSTREAM_ECONTROL_OVERLOAD),
+    (ErrorCode.operationTimeout, RSTREAM_EOPERATION_TIMEOUT), (ErrorCode.tunnelClosed, RSTREAM_ETUNNEL_CLOSED),
+    (ErrorCode.clientClosed, RSTREAM_ECLIENT_CLOSED), (ErrorCode.streamClosed, RSTREAM_ESTREAM_CLOSED),
+    (ErrorCode.engineClosed, RSTREAM_EENGINE_CLOSED), (ErrorCode.loopClosed, RSTREAM_ELOOP_CLOSED),
+    (ErrorCode.wrongThread, RSTREAM_EWRONGTHREAD), (ErrorCode.authConflict, RSTREAM_EAUTH_CONFLICT),
+    (ErrorCode.authRequired, RSTREAM_EAUTH_REQUIRED), (ErrorCode.tokenExpired, RSTREAM_ETOKEN_EXPIRED),
+    (ErrorCode.mtlsIncomplete, RSTREAM_EMTLS_INCOMPLETE), (ErrorCode.tls, RSTREAM_ETLS),
+    (ErrorCode.invalidConfig, RSTREAM_EINVALID_CONFIG), (ErrorCode.invalidEngine, RSTREAM_EINVALID_ENGINE),
+    (ErrorCode.engineRequired, RSTREAM_EENGINE_REQUIRED), (ErrorCode.invalidTimeout, RSTREAM_EINVALID_TIMEOUT),
+    (ErrorCode.invalidTunnel, RSTREAM_EINVALID_TUNNEL), (ErrorCode.unsupportedTunnel, RSTREAM_EUNSUPPORTED_TUNNEL),
+    (ErrorCode.unsupportedTransport, RSTREAM_EUNSUPPORTED_TRANSPORT),
+    (ErrorCode.invalidLocalEndpoint, RSTREAM_EINVALID_LOCAL_ENDPOINT),
+    (ErrorCode.backlogFull, RSTREAM_EBACKLOG_FULL),
+  ])
+  func isThatOfTheHeader(code: Int32, header: rstream_errno) {
+    #expect(code == header.rawValue)
+  }
+}
