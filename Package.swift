@@ -69,6 +69,9 @@ let package = Package(
       dependencies: ["CRstream", "CCodes", "CUV", "RstreamClient", "RstreamEngine", "RstreamNet", "RstreamConfig"],
       path: "Sources/ABI", swiftSettings: common, linkerSettings: sharedLibrary),
 
+    .executableTarget(
+      name: "wire-tool", dependencies: ["RstreamWire"], path: "Tests/tools/wire-tool", swiftSettings: common),
+
     .testTarget(name: "WireTests", dependencies: ["RstreamWire"], path: "Tests/WireTests"),
     .testTarget(name: "ConfigTests", dependencies: ["RstreamConfig"], path: "Tests/ConfigTests"),
     .testTarget(name: "NetTests", dependencies: ["RstreamNet", "CRstream"], path: "Tests/NetTests"),

@@ -136,14 +136,6 @@ public struct CloseControlChannelRsp: Equatable, Sendable, FieldlessMessage {
   public init() {}
 }
 
-/// A message whose arrival says everything.
-protocol FieldlessMessage: ProtoMessage {}
-
-extension FieldlessMessage {
-  mutating func merge(_ field: Field, from reader: inout ProtoReader) throws(DecodeError) { try reader.skip(field) }
-  func write(to writer: inout ProtoWriter) {}
-}
-
 /// Client to engine with a sequence, engine to client with an acknowledgement; empty before protocol 1.4.5.
 public struct Heartbeat: Equatable, Sendable {
   public var sequence: UInt64 = 0

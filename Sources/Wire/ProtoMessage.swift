@@ -4,9 +4,23 @@
 protocol ProtoMessage {
   /// The message with no field set.
   init()
+  static var lowestFieldNumber: UInt32 { get }
   /// Takes the value of a field from the reader, or lets the reader skip it.
   mutating func merge(_ field: Field, from reader: inout ProtoReader) throws(DecodeError)
   func write(to writer: inout ProtoWriter)
+}
+
+extension ProtoMessage {
+  static var lowestFieldNumber: UInt32 { 1 }
+}
+
+/// A message whose arrival says everything.
+protocol FieldlessMessage: ProtoMessage {}
+
+extension FieldlessMessage {
+  static var lowestFieldNumber: UInt32 { ProtoReader.lowestUnexamined }
+  mutating func merge(_ field: Field, from reader: inout ProtoReader) throws(DecodeError) { try reader.skip(field) }
+  func write(to writer: inout ProtoWriter) {}
 }
 
 /// A value that google/protobuf/wrappers.proto wraps in a message, so that its absence differs from its default.

@@ -15,6 +15,9 @@ enum Field: Equatable {
 /// implementation does.
 struct ProtoReader {
   static let maximumDepth = 100
+  /// The lowest field number where nothing is known: in a group, and in a message without fields. 0 is invalid anywhere
+  /// else, but there Google's upb passes over it.
+  static let lowestUnexamined: UInt32 = 0
 
   private let bytes: [UInt8]
   private var position = 0
@@ -28,17 +31,17 @@ struct ProtoReader {
   }
 
   /// The next field of the message being read, nil at its end.
-  mutating func nextField() throws(DecodeError) -> Field? {
+  private mutating func nextField(from lowest: UInt32) throws(DecodeError) -> Field? {
     guard position < end else { return nil }
-    let field = try anyField()
+    let field = try anyField(from: lowest)
     if case .endGroup = field { throw .unmatchedGroup }
     return field
   }
 
-  private mutating func anyField() throws(DecodeError) -> Field {
+  private mutating func anyField(from lowest: UInt32) throws(DecodeError) -> Field {
     let tag = try shortVarint()
     let number = tag >> 3
-    guard number > 0 else { throw .invalidFieldNumber }
+    guard number >= lowest else { throw .invalidFieldNumber }
     switch tag & 7 {
     case 0: return .varint(number)
     case 1: return .fixed64(number)
@@ -62,7 +65,7 @@ struct ProtoReader {
       try descend()
       while true {
         guard position < end else { throw .unmatchedGroup }
-        let inner = try anyField()
+        let inner = try anyField(from: Self.lowestUnexamined)
         if case .endGroup(let ended) = inner {
           guard ended == number else { throw .unmatchedGroup }
           break
@@ -160,7 +163,7 @@ struct ProtoReader {
 
   /// Reads all fields up to the end of the message being read.
   mutating func mergeFields<M: ProtoMessage>(into message: inout M) throws(DecodeError) {
-    while let field = try nextField() { try message.merge(field, from: &self) }
+    while let field = try nextField(from: M.lowestFieldNumber) { try message.merge(field, from: &self) }
   }
 
   // MARK: Bytes
