@@ -3,7 +3,7 @@
 /// The protocol's `Message`: what one frame carries on a control channel, and the first frame of every other connection.
 public enum Message: Equatable, Sendable {
   /// No message, or one that this version does not know.
-  case none
+  case unknown
   case openControlChannelReq(OpenControlChannelReq)
   case openControlChannelRsp(OpenControlChannelRsp)
   case closeControlChannelReq(CloseControlChannelReq)
@@ -22,12 +22,12 @@ public enum Message: Equatable, Sendable {
   case serverMessage(ServerMessage)
   case datagramChannelClose(DatagramChannelClose)
 
-  public init() { self = .none }
+  public init() { self = .unknown }
 
   /// Reads the payload of a frame. Fields of later versions are skipped.
   public static func decode(_ payload: [UInt8]) throws(DecodeError) -> Message {
     var reader = ProtoReader(payload)
-    var message = Message.none
+    var message = Message.unknown
     try reader.mergeFields(into: &message)
     return message
   }
@@ -49,71 +49,71 @@ extension Message: ProtoMessage {
   mutating func merge(_ field: Field, from reader: inout ProtoReader) throws(DecodeError) {
     switch field {
     case .bytes(1):
-      try reader.merge(into: &self, empty: .none, Message.openControlChannelReq) {
+      try reader.merge(into: &self, empty: .unknown, Message.openControlChannelReq) {
         if case .openControlChannelReq(let held) = $0 { held } else { nil }
       }
     case .bytes(2):
-      try reader.merge(into: &self, empty: .none, Message.openControlChannelRsp) {
+      try reader.merge(into: &self, empty: .unknown, Message.openControlChannelRsp) {
         if case .openControlChannelRsp(let held) = $0 { held } else { nil }
       }
     case .bytes(3):
-      try reader.merge(into: &self, empty: .none, Message.closeControlChannelReq) {
+      try reader.merge(into: &self, empty: .unknown, Message.closeControlChannelReq) {
         if case .closeControlChannelReq(let held) = $0 { held } else { nil }
       }
     case .bytes(4):
-      try reader.merge(into: &self, empty: .none, Message.closeControlChannelRsp) {
+      try reader.merge(into: &self, empty: .unknown, Message.closeControlChannelRsp) {
         if case .closeControlChannelRsp(let held) = $0 { held } else { nil }
       }
     case .bytes(5):
-      try reader.merge(into: &self, empty: .none, Message.openTunnelReq) {
+      try reader.merge(into: &self, empty: .unknown, Message.openTunnelReq) {
         if case .openTunnelReq(let held) = $0 { held } else { nil }
       }
     case .bytes(6):
-      try reader.merge(into: &self, empty: .none, Message.openTunnelRsp) {
+      try reader.merge(into: &self, empty: .unknown, Message.openTunnelRsp) {
         if case .openTunnelRsp(let held) = $0 { held } else { nil }
       }
     case .bytes(7):
-      try reader.merge(into: &self, empty: .none, Message.closeTunnelReq) {
+      try reader.merge(into: &self, empty: .unknown, Message.closeTunnelReq) {
         if case .closeTunnelReq(let held) = $0 { held } else { nil }
       }
     case .bytes(8):
-      try reader.merge(into: &self, empty: .none, Message.closeTunnelRsp) {
+      try reader.merge(into: &self, empty: .unknown, Message.closeTunnelRsp) {
         if case .closeTunnelRsp(let held) = $0 { held } else { nil }
       }
     case .bytes(9):
-      try reader.merge(into: &self, empty: .none, Message.proxyConnReq) {
+      try reader.merge(into: &self, empty: .unknown, Message.proxyConnReq) {
         if case .proxyConnReq(let held) = $0 { held } else { nil }
       }
     case .bytes(10):
-      try reader.merge(into: &self, empty: .none, Message.proxyConnRsp) {
+      try reader.merge(into: &self, empty: .unknown, Message.proxyConnRsp) {
         if case .proxyConnRsp(let held) = $0 { held } else { nil }
       }
     case .bytes(11):
-      try reader.merge(into: &self, empty: .none, Message.proxyReq) {
+      try reader.merge(into: &self, empty: .unknown, Message.proxyReq) {
         if case .proxyReq(let held) = $0 { held } else { nil }
       }
     case .bytes(12):
-      try reader.merge(into: &self, empty: .none, Message.proxyRsp) {
+      try reader.merge(into: &self, empty: .unknown, Message.proxyRsp) {
         if case .proxyRsp(let held) = $0 { held } else { nil }
       }
     case .bytes(13):
-      try reader.merge(into: &self, empty: .none, Message.streamReq) {
+      try reader.merge(into: &self, empty: .unknown, Message.streamReq) {
         if case .streamReq(let held) = $0 { held } else { nil }
       }
     case .bytes(14):
-      try reader.merge(into: &self, empty: .none, Message.streamRsp) {
+      try reader.merge(into: &self, empty: .unknown, Message.streamRsp) {
         if case .streamRsp(let held) = $0 { held } else { nil }
       }
     case .bytes(15):
-      try reader.merge(into: &self, empty: .none, Message.heartbeat) {
+      try reader.merge(into: &self, empty: .unknown, Message.heartbeat) {
         if case .heartbeat(let held) = $0 { held } else { nil }
       }
     case .bytes(16):
-      try reader.merge(into: &self, empty: .none, Message.serverMessage) {
+      try reader.merge(into: &self, empty: .unknown, Message.serverMessage) {
         if case .serverMessage(let held) = $0 { held } else { nil }
       }
     case .bytes(17):
-      try reader.merge(into: &self, empty: .none, Message.datagramChannelClose) {
+      try reader.merge(into: &self, empty: .unknown, Message.datagramChannelClose) {
         if case .datagramChannelClose(let held) = $0 { held } else { nil }
       }
     default: try reader.skip(field)
@@ -122,7 +122,7 @@ extension Message: ProtoMessage {
 
   func write(to writer: inout ProtoWriter) {
     switch self {
-    case .none: break
+    case .unknown: break
     case .openControlChannelReq(let message): writer.message(1, message)
     case .openControlChannelRsp(let message): writer.message(2, message)
     case .closeControlChannelReq(let message): writer.message(3, message)

@@ -16,9 +16,9 @@ private func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
   }
 
   @Test("takes no bytes for no message") func empty() throws {
-    #expect(try Message.decode([]) == .none)
-    #expect(Message.none.encoded().isEmpty)
-    #expect(Message() == .none)
+    #expect(try Message.decode([]) == .unknown)
+    #expect(Message.unknown.encoded().isEmpty)
+    #expect(Message() == .unknown)
   }
 
   @Test("survives every change of every byte", arguments: vectors) func changed(_ vector: Vector) throws {
@@ -70,13 +70,13 @@ private func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
     ].map(bytes)
     let wanted = Message.heartbeat(Heartbeat(sequence: 1))
     for field in unknown {
-      #expect(try Message.decode(field) == .none)
+      #expect(try Message.decode(field) == .unknown)
       #expect(try Message.decode(field + bytes("7a020801")) == wanted)
       #expect(try Message.decode(bytes("7a020801") + field) == wanted)
       #expect(try Message.decode([0x7a, UInt8(2 + field.count)] + field + bytes("0801")) == wanted)
     }
     // A field of the schema in another wire type is unknown too.
-    #expect(try Message.decode(bytes("78 01")) == .none)
+    #expect(try Message.decode(bytes("78 01")) == .unknown)
     #expect(try Message.decode(bytes("7a 05 0d 01 00 00 00")) == .heartbeat(Heartbeat()))
   }
 
@@ -84,7 +84,7 @@ private func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
     func groups(_ count: Int) -> [UInt8] {
       (0..<count).flatMap { _ in bytes("9b01") } + (0..<count).flatMap { _ in bytes("9c01") }
     }
-    #expect(try Message.decode(groups(100)) == .none)
+    #expect(try Message.decode(groups(100)) == .unknown)
     #expect(throws: DecodeError.nestedTooDeep) { try Message.decode(groups(101)) }
     #expect(throws: DecodeError.nestedTooDeep) { try Message.decode(groups(30_000)) }
   }

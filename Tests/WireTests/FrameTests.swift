@@ -110,7 +110,7 @@ private let largest = [0, 0, 0xff, 0xff] + [UInt8](repeating: 7, count: Frame.ma
     var reader = FrameReader()
     try reader.append(bytes("00000000 00000000"))
     #expect(try reader.next() == [])
-    #expect(try reader.nextMessage() == Message.none)
+    #expect(try reader.nextMessage() == Message.unknown)
     #expect(try reader.next() == nil)
   }
 

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds fuzz targets with libFuzzer and AddressSanitizer: Tests/fuzz/build.sh NAME... makes build/fuzz/NAME and, from
+# the seeds, build/fuzz/NAME.corpus. Then: build/fuzz/NAME -max_total_time=60 build/fuzz/NAME.corpus
+#
+# A target is a folder here with Swift files, `modules`: the folders of Sources/ that it imports, each after those it
+# needs itself, one a line, a folder of Sources/System followed by the libraries to link, and `seeds`: inputs in
+# hexadecimal digits, one a line.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+[ $# -gt 0 ] || {
+  echo "usage: $0 NAME...   with NAME one of:" Tests/fuzz/*/ >&2
+  exit 2
+}
+
+clang="$(dirname "$(realpath "$(command -v swiftc)")")/clang"
+flags=(-O -g -swift-version 6 -use-ld=lld -parse-as-library -sanitize=fuzzer,address)
+
+build_target() {
+  local target=$1 out=build/fuzz/$1.objects folder libraries name header objects=() found=() linked=()
+  mkdir -p "$out"
+  while read -r folder libraries; do
+    name=${folder##*/}
+    if [ "$name" != "$folder" ]; then
+      header=$(realpath "Sources/$folder/include/C$name.h")
+      mkdir -p "$out/C$name"
+      echo "module C$name { header \"$header\" export * }" >"$out/C$name/module.modulemap"
+      "$clang" -c -g -fsanitize=address -I "Sources/$folder/include" "Sources/$folder/shim.c" -o "$out/C$name.o"
+      objects+=("$out/C$name.o")
+      found+=(-I "$out/C$name")
+      for name in $libraries; do linked+=("-l$name"); done
+    else
+      swiftc "${flags[@]}" -wmo -module-name "Rstream$name" -emit-module -emit-module-path "$out/Rstream$name.swiftmodule" \
+        -I "$out" "${found[@]}" -c Sources/"$folder"/*.swift -o "$out/Rstream$name.o"
+      objects+=("$out/Rstream$name.o")
+    fi
+  done <"Tests/fuzz/$target/modules"
+  swiftc "${flags[@]}" -module-name "Fuzz_$target" -I "$out" "${found[@]}" Tests/fuzz/"$target"/*.swift "${objects[@]}" \
+    "${linked[@]}" -o "build/fuzz/$target"
+}
+
+build_corpus() {
+  local line number=0
+  mkdir -p "build/fuzz/$1.corpus"
+  while read -r line; do
+    [[ $line == \#* ]] && continue
+    number=$((number + 1))
+    # shellcheck disable=SC2059 # the digits are made into escapes on purpose
+    printf "$(sed 's/../\\x&/g' <<<"$line")" >"build/fuzz/$1.corpus/seed-$number"
+  done <"Tests/fuzz/$1/seeds"
+}
+
+for target; do
+  [ -f "Tests/fuzz/$target/modules" ] || {
+    echo "$0: there is no target $target" >&2
+    exit 2
+  }
+  build_target "$target"
+  build_corpus "$target"
+done
