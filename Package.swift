@@ -72,10 +72,11 @@ let package = Package(
     .executableTarget(
       name: "wire-tool", dependencies: ["RstreamWire"], path: "Tests/tools/wire-tool", swiftSettings: common),
 
+    .target(name: "TestSupport", dependencies: ["RstreamNet"], path: "Tests/Support"),
     .testTarget(name: "WireTests", dependencies: ["RstreamWire"], path: "Tests/WireTests"),
     .testTarget(name: "ConfigTests", dependencies: ["RstreamConfig"], path: "Tests/ConfigTests"),
-    .testTarget(name: "NetTests", dependencies: ["RstreamNet", "CRstream"], path: "Tests/NetTests"),
-    .testTarget(name: "ClientTests", dependencies: ["RstreamClient"], path: "Tests/ClientTests"),
+    .testTarget(name: "NetTests", dependencies: ["RstreamNet", "CRstream", "TestSupport"], path: "Tests/NetTests"),
+    .testTarget(name: "ClientTests", dependencies: ["RstreamClient", "TestSupport"], path: "Tests/ClientTests"),
     .testTarget(name: "EngineTests", dependencies: ["RstreamEngine"], path: "Tests/EngineTests"),
   ],
   swiftLanguageModes: [.v6]

@@ -38,9 +38,9 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
     messages.delegate = self
     client.add(self)
     heartbeats = Heartbeats(
-      client.loop, mode, send: { [unowned self] in self.messages.send(.heartbeat($0)) },
-      expired: { [unowned self] timeout in
-        end(
+      client.loop, mode, send: { [weak self] in self?.messages.send(.heartbeat($0)) },
+      expired: { [weak self] timeout in
+        self?.end(
           Failure(
             ErrorCode.controlLiveness,
             "control channel: the engine has been silent for \(timeout) ms; check the network and connect again"))
@@ -178,7 +178,7 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
     state = .closing
     messages.send(.closeControlChannelReq(CloseControlChannelReq()))
     stopServing(closed("control channel"))
-    closeTimer = LoopTimer(client.loop, after: Self.closeTimeout) { [unowned self] in
+    closeTimer = LoopTimer(client.loop, after: Self.closeTimeout) { [self] in
       Log.warn("control", "the engine did not confirm the end of the channel")
       end(nil)
     }
@@ -277,7 +277,7 @@ final class TunnelOpening {
   init(_ control: ControlChannel, _ completion: @escaping (Result<Tunnel, Failure>) -> Void) {
     self.completion = completion
     let timeout = UInt64(control.client.settings.operationTimeoutMilliseconds)
-    timer = LoopTimer(control.client.loop, after: timeout) { [unowned self, unowned control] in
+    timer = LoopTimer(control.client.loop, after: timeout) { [self, control] in
       control.expired(self)
       finish(
         .failure(

@@ -28,7 +28,7 @@ final class ControlOpening: ClientMember {
     handshake = Handshake(
       client.loop, attempt, .openControlChannelReq(request),
       answerTimeout: UInt64(settings.operationTimeoutMilliseconds),
-      check: { [unowned self] message throws(Failure) in try accept(message) },
+      check: { [self] message throws(Failure) in try accept(message) },
       connect: { client.transport.connect(timeout: client.transport.connectTimeout, $0) },
       completion: { [self] result in
         switch result {

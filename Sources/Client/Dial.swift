@@ -22,7 +22,7 @@ final class Dial: ClientMember {
     let check: Handshake.Check? =
       settings.zeroRtt
       ? nil
-      : { [unowned self] message throws(Failure) in try accept(message) }
+      : { [self] message throws(Failure) in try accept(message) }
     handshake = Handshake(
       client.loop, attempt, .streamReq(request), answerTimeout: UInt64(settings.operationTimeoutMilliseconds),
       check: check, connect: { client.transport.connect(timeout: client.transport.connectTimeout, $0) },

@@ -58,7 +58,7 @@ final class Handshake: MessageChannelDelegate {
       return finish(.failure(Failure(ErrorCode.frameTooLarge, "\(attempt): the request does not fit into a frame")))
     }
     guard check != nil else { return succeed() }
-    timer = LoopTimer(loop, after: answerTimeout) { [unowned self] in
+    timer = LoopTimer(loop, after: answerTimeout) { [self] in
       finish(
         .failure(Failure(ErrorCode.operationTimeout, "\(attempt): no answer from the engine after \(answerTimeout) ms"))
       )

@@ -28,10 +28,10 @@ final class Heartbeats {
     case .off:
       break
     case .legacy(let interval):
-      sendTimer = LoopTimer(loop) { [unowned self] in self.send(Heartbeat()) }
+      sendTimer = LoopTimer(loop) { [self] in self.send(Heartbeat()) }
       sendTimer?.start(after: UInt64(interval), every: UInt64(interval))
     case .negotiated(let interval, let timeout):
-      sendTimer = LoopTimer(loop) { [unowned self] in sendNext() }
+      sendTimer = LoopTimer(loop) { [self] in sendNext() }
       sendTimer?.start(after: UInt64(interval), every: UInt64(interval))
       deadline = LoopTimer(loop, after: UInt64(timeout)) { expired(timeout) }
     }

@@ -8,13 +8,14 @@ final class IncomingStreams {
   static let concurrent = 64
   static let queued = 256
 
-  private unowned let control: ControlChannel
+  private weak var control: ControlChannel?
   private var active: [ObjectIdentifier: IncomingStream] = [:]
   private var waiting: [ProxyConnReq] = []
 
   init(_ control: ControlChannel) { self.control = control }
 
   func open(_ request: ProxyConnReq) {
+    guard let control else { return }
     guard let tunnel = control.tunnel(request.tunnelID) else {
       return control.answer(request.streamID, PeerError(.invalidStream, "the tunnel is not open here"))
     }
@@ -28,9 +29,10 @@ final class IncomingStreams {
   }
 
   private func start(_ request: ProxyConnReq, _ tunnel: Tunnel) {
+    guard let control else { return }
     let stream = IncomingStream(control.client, request, tunnel) { [self] stream, error in
       active[ObjectIdentifier(stream)] = nil
-      control.answer(request.streamID, error)
+      self.control?.answer(request.streamID, error)
       startWaiting()
     }
     active[ObjectIdentifier(stream)] = stream
@@ -40,10 +42,10 @@ final class IncomingStreams {
   private func startWaiting() {
     while active.count < Self.concurrent, !waiting.isEmpty {
       let request = waiting.removeFirst()
-      if let tunnel = control.tunnel(request.tunnelID) {
+      if let tunnel = control?.tunnel(request.tunnelID) {
         start(request, tunnel)
       } else {
-        control.answer(request.streamID, PeerError(.invalidStream, "the tunnel is not open here"))
+        control?.answer(request.streamID, PeerError(.invalidStream, "the tunnel is not open here"))
       }
     }
   }
@@ -51,7 +53,7 @@ final class IncomingStreams {
   /// The tunnel closes: what was not delivered is refused.
   func cancel(_ tunnel: Tunnel) {
     let refusal = PeerError(.invalidStream, "the tunnel was closed")
-    for request in waiting where request.tunnelID == tunnel.id { control.answer(request.streamID, refusal) }
+    for request in waiting where request.tunnelID == tunnel.id { control?.answer(request.streamID, refusal) }
     waiting.removeAll { $0.tunnelID == tunnel.id }
     for stream in active.values where stream.tunnel === tunnel { stream.refuse(refusal) }
   }

@@ -66,7 +66,7 @@ final class LocalConnection {
   init(_ loop: Loop, to endpoint: LocalEndpoint, _ completion: @escaping Completion) {
     self.loop = loop
     self.completion = completion
-    timer = LoopTimer(loop, after: Self.timeout) { [unowned self] in
+    timer = LoopTimer(loop, after: Self.timeout) { [self] in
       finish(.failure(Failure(UV_ETIMEDOUT.rawValue, "connect to the local service: no answer after 10 s")))
     }
     switch endpoint {

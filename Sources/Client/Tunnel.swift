@@ -115,7 +115,7 @@ public final class Tunnel {
         return nil
       }
       let delivery = Delivery(channel, done)
-      delivery.wait(loop, Self.deliveryTimeout, id: id, peer: peer) { [unowned self] in
+      delivery.wait(loop, Self.deliveryTimeout, id: id, peer: peer) { [self] in
         deliveries.removeAll { $0 === delivery }
       }
       deliveries.append(delivery)
@@ -148,7 +148,7 @@ public final class Tunnel {
     onClosed = done
     if !isEnded, control.sendClose(of: self) {
       dropWaiting()
-      closeTimer = LoopTimer(loop, after: ControlChannel.closeTimeout) { [unowned self] in
+      closeTimer = LoopTimer(loop, after: ControlChannel.closeTimeout) { [self] in
         control.forget(self)
         engineClosed()
       }

@@ -111,7 +111,7 @@ public final class Listener {
   private func waitForResources(_ failure: Failure) {
     Log.warn("listener", "\(failure.message); trying again until descriptors are free")
     if let poll { uv_poll_stop(poll) }
-    let timer = retryTimer ?? LoopTimer(loop) { [unowned self] in watch() }
+    let timer = retryTimer ?? LoopTimer(loop) { [self] in watch() }
     retryTimer = timer
     timer.start(after: 50)
   }

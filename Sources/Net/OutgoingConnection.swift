@@ -44,7 +44,7 @@ public final class OutgoingConnection {
     self.sessions = sessions
     self.addresses = addresses
     self.completion = completion
-    timer = LoopTimer(loop, after: milliseconds) { [unowned self] in
+    timer = LoopTimer(loop, after: milliseconds) { [self] in
       finish(
         .failure(
           Failure(

@@ -87,7 +87,7 @@ public final class SocketChannel: ByteChannel {
     guard failure == nil else { return release() }
     endRequested = true
     if !queue.isEmpty {
-      closeTimer = LoopTimer(loop, after: Self.flushTimeout) { [unowned self] in abort() }
+      closeTimer = LoopTimer(loop, after: Self.flushTimeout) { [self] in abort() }
     }
     sendEndWhenDrained()
     if poll != nil { updateInterest() }
@@ -172,7 +172,7 @@ public final class SocketChannel: ByteChannel {
     if !isLingering {
       isLingering = true
       closeTimer?.close()
-      closeTimer = LoopTimer(loop, after: Self.lingerTimeout) { [unowned self] in release() }
+      closeTimer = LoopTimer(loop, after: Self.lingerTimeout) { [self] in release() }
     }
   }
 

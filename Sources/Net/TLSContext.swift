@@ -189,10 +189,11 @@ public final class TLSSessionStore {
     sessions.append(session)
   }
 
-  /// Offers a session to a new connection.
+  /// Offers a session to a new connection: a copy, because OpenSSL spoils a session that was used.
   func offer(to ssl: OpaquePointer) {
-    guard let newest = sessions.last else { return }
-    SSL_set_session(ssl, newest)
+    guard let newest = sessions.last, let copy = SSL_SESSION_dup(newest) else { return }
+    SSL_set_session(ssl, copy)
+    SSL_SESSION_free(copy)
     if sessions.count > 1 { SSL_SESSION_free(sessions.removeLast()) }
   }
 

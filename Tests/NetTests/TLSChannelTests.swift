@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import TestSupport
 import Testing
 
 @testable import RstreamNet
 
 struct TLSChannelTests {
-  /// Key and certificate for localhost, made once a test process with the openssl tool.
-  private static let material: (certificate: String, key: String) = {
-    var template = Array("/tmp/rstream-net-tests-XXXXXX".utf8CString)
-    let directory = String(cString: mkdtemp(&template))
-    let (certificate, key) = ("\(directory)/cert.pem", "\(directory)/key.pem")
-    let command =
-      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
-      + "-addext subjectAltName=DNS:localhost -keyout \(key) -out \(certificate) 2>/dev/null"
-    system(command)
-    return (certificate, key)
-  }()
-
   private func serverContext(_ alpn: ALPNPolicy = .ignore) throws -> TLSContext {
     var settings = TLSContext.ServerSettings()
-    settings.certificateFile = Self.material.certificate
-    settings.keyFile = Self.material.key
+    settings.certificateFile = TestCertificate.certificateFile
+    settings.keyFile = TestCertificate.keyFile
     settings.alpn = alpn
     return try TLSContext(server: settings)
   }
 
   private func clientContext(alpn: [String] = [], trusting: Bool = true) throws -> TLSContext {
     var settings = TLSContext.ClientSettings()
-    settings.caFile = trusting ? Self.material.certificate : nil
+    settings.caFile = trusting ? TestCertificate.certificateFile : nil
     settings.alpn = alpn
     return try TLSContext(client: settings)
   }

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import CUV
 import Glibc
+import RstreamNet
 import Testing
 
-@testable import RstreamNet
-
 /// A loop that runs until a test has what it waits for.
-final class TestLoop {
-  let loop: Loop
+public final class TestLoop {
+  public let loop: Loop
 
-  init() throws { loop = try Loop.make() }
+  public init() throws { loop = try Loop.make() }
 
   /// Runs the loop until `condition` holds; fails the test when that takes longer than ten seconds.
-  func run(until condition: () -> Bool) {
+  public func run(until condition: () -> Bool) {
     var isLate = false
     let timer = LoopTimer(loop, after: 10_000) { isLate = true }
     while !condition() && !isLate { uv_run(loop.uv, UV_RUN_ONCE) }
@@ -21,7 +20,7 @@ final class TestLoop {
   }
 
   /// Closes the loop and checks that nothing was left on it.
-  func close() {
+  public func close() {
     var isClosed = false
     loop.close { isClosed = true }
     #expect(isClosed)
@@ -29,32 +28,34 @@ final class TestLoop {
 }
 
 /// Collects what a channel tells.
-final class Recorder: ByteChannelDelegate {
-  var received: [UInt8] = []
-  var ended = false
-  var failure: Failure?
-  var drained = 0
+public final class Recorder: ByteChannelDelegate {
+  public var received: [UInt8] = []
+  public var ended = false
+  public var failure: Failure?
+  public var drained = 0
+  public init() {}
+
   /// Called after each event.
-  var onEvent: (Recorder, ByteChannel) -> Void = { _, _ in }
+  public var onEvent: (Recorder, ByteChannel) -> Void = { _, _ in }
 
-  var text: String { String(decoding: received, as: UTF8.self) }
+  public var text: String { String(decoding: received, as: UTF8.self) }
 
-  func channel(_ channel: ByteChannel, received bytes: UnsafeRawBufferPointer) {
+  public func channel(_ channel: ByteChannel, received bytes: UnsafeRawBufferPointer) {
     received.append(contentsOf: bytes)
     onEvent(self, channel)
   }
 
-  func channelReceivedEnd(_ channel: ByteChannel) {
+  public func channelReceivedEnd(_ channel: ByteChannel) {
     ended = true
     onEvent(self, channel)
   }
 
-  func channelDrained(_ channel: ByteChannel) {
+  public func channelDrained(_ channel: ByteChannel) {
     drained += 1
     onEvent(self, channel)
   }
 
-  func channel(_ channel: ByteChannel, failed failure: Failure) {
+  public func channel(_ channel: ByteChannel, failed failure: Failure) {
     self.failure = failure
     onEvent(self, channel)
   }
@@ -62,7 +63,7 @@ final class Recorder: ByteChannelDelegate {
 
 extension TestLoop {
   /// Two ends of a TCP connection over loopback.
-  func socketPair() throws -> (SocketChannel, SocketChannel) {
+  public func socketPair() throws -> (SocketChannel, SocketChannel) {
     var accepted: SocketChannel?
     var connected: SocketChannel?
     let any = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
