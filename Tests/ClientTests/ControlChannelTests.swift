@@ -116,7 +116,7 @@ struct ControlChannelTests {
   @Test func unknownMessagesAreIgnored() throws {
     let connected = try Connected()
     let channel = connected.engine.connections[0]
-    channel.send(.none)
+    channel.send(.unknown)
     channel.send(.serverMessage(ServerMessage("maintenance at noon")))
     channel.send(.openTunnelRsp(OpenTunnelRsp(requestID: "unknown", .error(PeerError(.internal)))))
     channel.send(.closeTunnelRsp(CloseTunnelRsp(tunnelID: "unknown")))
