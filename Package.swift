@@ -77,7 +77,8 @@ let package = Package(
     .testTarget(name: "ConfigTests", dependencies: ["RstreamConfig"], path: "Tests/ConfigTests"),
     .testTarget(name: "NetTests", dependencies: ["RstreamNet", "CRstream", "TestSupport"], path: "Tests/NetTests"),
     .testTarget(name: "ClientTests", dependencies: ["RstreamClient", "TestSupport"], path: "Tests/ClientTests"),
-    .testTarget(name: "EngineTests", dependencies: ["RstreamEngine"], path: "Tests/EngineTests"),
+    .testTarget(
+      name: "EngineTests", dependencies: ["RstreamEngine", "TestSupport", "CUV", "COpenSSL"], path: "Tests/EngineTests"),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -11,7 +11,16 @@ struct Refusal: Error {
 
 /// Decides whether a connection that says who it is may go on: its protocol version and its proof.
 enum ClientAdmission {
-  static func judge(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) -> Result<OpenGrant, Refusal> {
+  /// The same for a connection that wants to become a control channel.
+  static func judgeControl(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) -> Result<
+    AccessGrant, Refusal
+  > {
+    let verdict = judge(details, hasCertificate: hasCertificate, engine)
+    guard case .success = verdict, engine.clients.count >= engine.settings.maximumClients else { return verdict }
+    return .failure(Refusal(.capacityExhausted, "As many clients are connected as this engine allows."))
+  }
+
+  static func judge(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) -> Result<AccessGrant, Refusal> {
     if engine.isDraining { return .failure(Refusal(.serviceUnavailable, "The engine is shutting down.")) }
     switch ProtocolVersion.refusal(of: details?.protocolVersion) {
     case nil:
@@ -27,6 +36,10 @@ enum ClientAdmission {
     if details?.token != nil, hasCertificate {
       return .failure(Refusal(.unauthorized, "A token and a client certificate cannot be used together."))
     }
-    return .success(OpenGrant())
+    do throws(AuthenticationFailure) {
+      return .success(try engine.authenticator.authenticate(details?.token, now: Clock.seconds))
+    } catch {
+      return .failure(Refusal(.unauthorized, error.message))
+    }
   }
 }

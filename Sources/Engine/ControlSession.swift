@@ -12,7 +12,7 @@ final class ControlSession: Session, MessageChannelDelegate {
   let id: String
   /// As the client said, without its token.
   let details: ClientDetails
-  let grant: OpenGrant
+  let grant: AccessGrant
   private(set) lazy var requests = StreamRequests(engine.broker, self)
   private let messages: MessageChannel
   private var liveness: Liveness?
@@ -23,7 +23,7 @@ final class ControlSession: Session, MessageChannelDelegate {
   /// Answers the request that opens a control channel. The channel is closed when the request is refused.
   static func open(_ messages: MessageChannel, _ request: OpenControlChannelReq, hasCertificate: Bool, _ engine: Engine)
   {
-    switch ClientAdmission.judge(request.clientDetails, hasCertificate: hasCertificate, engine) {
+    switch ClientAdmission.judgeControl(request.clientDetails, hasCertificate: hasCertificate, engine) {
     case .failure(let refusal):
       Log.info("engine", "client refused: \(refusal.error.code.rawValue) \(refusal.error.message ?? "")")
       messages.send(.openControlChannelRsp(OpenControlChannelRsp(.error(refusal.error))))
@@ -34,7 +34,7 @@ final class ControlSession: Session, MessageChannelDelegate {
     }
   }
 
-  private init(_ messages: MessageChannel, _ request: OpenControlChannelReq, _ grant: OpenGrant, _ engine: Engine) {
+  private init(_ messages: MessageChannel, _ request: OpenControlChannelReq, _ grant: AccessGrant, _ engine: Engine) {
     self.engine = engine
     self.messages = messages
     self.grant = grant
@@ -43,7 +43,7 @@ final class ControlSession: Session, MessageChannelDelegate {
     details.token = nil
     self.details = details
     messages.delegate = self
-    let agreed = Liveness.agreed(request.liveness)
+    let agreed = Liveness.agreed(request.liveness, patience: engine.patience)
     if let agreed {
       let liveness = Liveness(agreed)
       self.liveness = liveness
@@ -58,7 +58,9 @@ final class ControlSession: Session, MessageChannelDelegate {
   }
 
   /// The client leaves so much unread that nothing is to be added.
-  var isCongested: Bool { messages.queuedBytes > Self.congestion }
+  var isCongested: Bool { queuedBytes > Self.congestion }
+
+  var queuedBytes: Int { messages.queuedBytes }
 
   func send(_ message: Message) { messages.send(message) }
 
@@ -117,7 +119,7 @@ final class ControlSession: Session, MessageChannelDelegate {
       break
     }
     // A client that does not take its answers is not asked for more questions.
-    if isOpen, messages.queuedBytes > ByteChannel.highWater { messages.channel.readStop() }
+    if isOpen, queuedBytes > ByteChannel.highWater { messages.channel.readStop() }
   }
 
   func messageChannelDrained(_ channel: MessageChannel) {

@@ -15,12 +15,17 @@ public final class Engine: LoopChild {
   let registry = TunnelRegistry()
   let broker: StreamBroker
   let connections: ConnectionLimit
+  let authenticator: Authenticator
   let hostnames: HostSuffix
   let serverDetails = ServerDetails(agent: "librstream", channel: "engine")
   /// Nil until the engine has started: the development CA is made then.
   private(set) var certificates: CertificateStore?
   /// Open control channels.
   private(set) var clients: [String: ControlSession] = [:]
+
+  /// Milliseconds of silence that a client with short heartbeats is allowed at least: its path may be interrupted for a
+  /// few seconds.
+  var patience: UInt32 = 15_000
 
   private var state = State.new
   private var tlsListener: Listener?
@@ -39,6 +44,7 @@ public final class Engine: LoopChild {
     self.settings = settings
     broker = StreamBroker(loop, timeout: UInt64(settings.streamRequestSeconds) * 1000)
     connections = ConnectionLimit(settings.maximumConnections)
+    authenticator = Authenticator(settings)
     hostnames = HostSuffix(host: settings.host)
     if case .files(let certificate, let key)? = settings.certificate {
       certificates = try CertificateStore(certificateFile: certificate, keyFile: key)

@@ -7,9 +7,9 @@ import RstreamWire
 struct Liveness {
   /// What is agreed to. Nil when the client did not ask, or asked for an interval that nobody uses: then heartbeats are the
   /// client's own business and none is ever sent to it.
-  static func agreed(_ requested: ControlChannelLiveness?) -> ControlChannelLiveness? {
+  static func agreed(_ requested: ControlChannelLiveness?, patience: UInt32) -> ControlChannelLiveness? {
     guard let interval = requested?.heartbeatIntervalMS, (1...300_000).contains(interval) else { return nil }
-    return ControlChannelLiveness(heartbeatIntervalMS: interval, heartbeatTimeoutMS: max(3 * interval, 15_000))
+    return ControlChannelLiveness(heartbeatIntervalMS: interval, heartbeatTimeoutMS: max(3 * interval, patience))
   }
 
   let timeout: UInt64

@@ -34,6 +34,11 @@ enum TunnelOpening {
       }
       effective.host = "\(effective.hostname ?? ""):\(effective.port ?? 0)"
     }
-    return .success(Tunnel(id, effective, owner: owner, port: port))
+    let tunnel = Tunnel(id, effective, owner: owner, port: port)
+    if effective.protocol == "tls", effective.tlsMode != "passthrough", PublishedTLS.context(of: tunnel, engine) == nil
+    {
+      return .failure(Refusal(.invalidRequest, "The engine has none of these cipher suites."))
+    }
+    return .success(tunnel)
   }
 }

@@ -11,12 +11,14 @@ public final class TestLoop {
   public init() throws { loop = try Loop.make() }
 
   /// Runs the loop until `condition` holds; fails the test when that takes longer than ten seconds.
-  public func run(until condition: () -> Bool) {
+  public func run(
+    _ what: String = "a result", _ location: SourceLocation = #_sourceLocation, until condition: () -> Bool
+  ) {
     var isLate = false
     let timer = LoopTimer(loop, after: 10_000) { isLate = true }
     while !condition() && !isLate { uv_run(loop.uv, UV_RUN_ONCE) }
     timer.close()
-    #expect(!isLate, "the loop ran for ten seconds without result")
+    #expect(!isLate, "the loop ran for ten seconds without \(what)", sourceLocation: location)
   }
 
   /// Closes the loop and checks that nothing was left on it.
