@@ -86,7 +86,7 @@ final class ConsumerStream: Session, ByteChannelDelegate {
   }
 
   private func startTLS(over owner: ByteChannel, offering negotiated: String) {
-    timer = LoopTimer(engine.loop, after: engine.streamTimeout) { [unowned self] in cut() }
+    timer = LoopTimer(engine.loop, after: engine.streamTimeout) { [self] in cut() }
     do throws(Failure) {
       let context = try tunnel.tls.upstream(offering: negotiated)
       handshake = try TLSChannel(client: context, over: owner, serverName: tunnel.properties.hostname ?? "") {

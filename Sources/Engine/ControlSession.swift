@@ -47,7 +47,7 @@ final class ControlSession: Session, MessageChannelDelegate {
     if let agreed {
       let liveness = Liveness(agreed)
       self.liveness = liveness
-      silence = LoopTimer(engine.loop, after: liveness.timeout) { [unowned self] in
+      silence = LoopTimer(engine.loop, after: liveness.timeout) { [self] in
         end("no heartbeat in \(liveness.timeout) ms")
       }
     }

@@ -22,7 +22,7 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
     self.engine = engine
     self.socket = socket
     engine.sessions.add(self)
-    timer = LoopTimer(engine.loop, after: engine.handshakeTimeout) { [unowned self] in
+    timer = LoopTimer(engine.loop, after: engine.handshakeTimeout) { [self] in
       Log.debug("engine", "\(peer): no handshake in time")
       cut()
     }

@@ -73,12 +73,12 @@ public final class Engine: LoopChild {
 
   private func listen() throws(Failure) {
     if let address = settings.tlsListen {
-      tlsListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [unowned self] socket in
+      tlsListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [self] socket in
         if connections.admit(socket) { _ = EdgeConnection(self, socket) }
       }
     }
     if settings.httpEnabled, let address = settings.httpListen {
-      httpListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [unowned self] socket in
+      httpListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [self] socket in
         if connections.admit(socket) { PlainHTTP.serve(socket, self) }
       }
     }
@@ -179,8 +179,8 @@ public final class Engine: LoopChild {
       state = .stopping
       Log.info("engine", "stopping")
       closeListeners()
-      sessions.onEmpty = { [unowned self] in loop.later { [self] in stopped() } }
-      drainTimer = LoopTimer(loop, after: UInt64(settings.drainSeconds) * 1000) { [unowned self] in sessions.cut() }
+      sessions.onEmpty = { [self] in loop.later { [self] in stopped() } }
+      drainTimer = LoopTimer(loop, after: UInt64(settings.drainSeconds) * 1000) { [self] in sessions.cut() }
       sessions.drain()
       if sessions.isEmpty { loop.later { [self] in stopped() } }
     }

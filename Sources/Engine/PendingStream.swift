@@ -25,7 +25,7 @@ final class PendingStream {
     self.source = source
     self.queue = queue
     self.completion = completion
-    timer = LoopTimer(tunnel.owner.engine.loop, after: milliseconds) { [unowned self] in fail(.timeout) }
+    timer = LoopTimer(tunnel.owner.engine.loop, after: milliseconds) { [self] in fail(.timeout) }
   }
 
   /// Whether the consumer has gone meanwhile.

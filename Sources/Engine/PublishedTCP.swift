@@ -45,7 +45,7 @@ final class PublishedTCP {
 
   private init(_ engine: Engine, _ host: SocketAddress.Host, _ port: UInt16) throws(Failure) {
     self.engine = engine
-    listener = try Listener(engine.loop, on: SocketAddress(host, port: port)) { [unowned self] socket in
+    listener = try Listener(engine.loop, on: SocketAddress(host, port: port)) { [self] socket in
       accepted(socket)
     }
   }

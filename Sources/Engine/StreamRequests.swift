@@ -11,7 +11,7 @@ final class StreamRequests {
   static let waitingLimit = 1024
 
   private let broker: StreamBroker
-  private unowned let owner: ControlSession
+  private weak var owner: ControlSession?
   private var outstanding: [String: PendingStream] = [:]
   private var waiting: [PendingStream] = []
   private var isClosed = false
@@ -30,7 +30,7 @@ final class StreamRequests {
 
   /// Asks the client for what waits, as far as it may be asked now.
   func sendWaiting() {
-    while !isClosed, !waiting.isEmpty, outstanding.count < Self.outstandingLimit, !owner.isCongested {
+    while !isClosed, !waiting.isEmpty, outstanding.count < Self.outstandingLimit, let owner, !owner.isCongested {
       let stream = waiting.removeFirst()
       outstanding[stream.id] = stream
       broker.expect(stream)
