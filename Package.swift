@@ -78,7 +78,8 @@ let package = Package(
     .testTarget(name: "NetTests", dependencies: ["RstreamNet", "CRstream", "TestSupport"], path: "Tests/NetTests"),
     .testTarget(name: "ClientTests", dependencies: ["RstreamClient", "TestSupport"], path: "Tests/ClientTests"),
     .testTarget(
-      name: "EngineTests", dependencies: ["RstreamEngine", "TestSupport", "CUV", "COpenSSL"], path: "Tests/EngineTests"),
+      name: "EngineTests", dependencies: ["RstreamEngine", "TestSupport", "CUV", "COpenSSL", "CPlatform"],
+      path: "Tests/EngineTests"),
   ],
   swiftLanguageModes: [.v6]
 )

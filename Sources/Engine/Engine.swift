@@ -16,12 +16,10 @@ public final class Engine: LoopChild {
   let broker: StreamBroker
   let connections: ConnectionLimit
   let authenticator: Authenticator
-  let policy: TunnelPolicy
+  let hostnames: HostSuffix
   let serverDetails = ServerDetails(agent: "librstream", channel: "engine")
   /// Nil until the engine has started: the development CA is made then.
   private(set) var certificates: CertificateStore?
-  /// Ports of published tcp tunnels.
-  var tcpPorts: Set<UInt16> = []
   /// Open control channels.
   private(set) var clients: [String: ControlSession] = [:]
 
@@ -47,9 +45,7 @@ public final class Engine: LoopChild {
     broker = StreamBroker(loop, timeout: UInt64(settings.streamRequestSeconds) * 1000)
     connections = ConnectionLimit(settings.maximumConnections)
     authenticator = Authenticator(settings)
-    policy = TunnelPolicy(
-      namespace: HostNamespace(engineHost: settings.host), canVerifyTokens: authenticator.canVerifyTokens,
-      tcpPorts: settings.tcpPortRange)
+    hostnames = HostSuffix(host: settings.host)
     if case .files(let certificate, let key)? = settings.certificate {
       certificates = try CertificateStore(certificateFile: certificate, keyFile: key)
     }
@@ -142,15 +138,6 @@ public final class Engine: LoopChild {
 
   /// Whether new clients, tunnels and streams are refused.
   var isDraining: Bool { state != .started }
-
-  /// The published http tunnel that a request's Host field names, with or without a port.
-  func httpTunnel(host: String) -> Tunnel? {
-    var name = host.lowercased()
-    if let colon = name.lastIndex(of: ":") { name = String(name[..<colon]) }
-    if name.hasSuffix(".") { name.removeLast() }
-    guard let tunnel = registry.tunnel(hostname: name), tunnel.properties.protocol == "http" else { return nil }
-    return tunnel
-  }
 
   // MARK: Clients
 

@@ -150,6 +150,12 @@ final class RawPeer: ByteChannelDelegate {
 
   func send(_ text: String) { channel.write(Array(text.utf8)) }
 
+  /// Gives what has come and forgets it.
+  func take() -> String {
+    defer { received = [] }
+    return text
+  }
+
   func expect(_ text: String, _ location: SourceLocation = #_sourceLocation) {
     harness.run("\(text)", location) { self.text == text || isEnded || failure != nil }
     #expect(self.text == text, sourceLocation: location)

@@ -24,6 +24,8 @@ struct HTTP1HeadScanner {
     case sectionEnd
   }
 
+  private static let responsePrefix = Array("HTTP/".utf8)
+
   private let section: Section
   private let limits: HTTP1Limits
   private var state: State
@@ -95,6 +97,10 @@ struct HTTP1HeadScanner {
       if section == .request, spacesInStartLine != 2 { throw HTTP1Error("the request line has not three parts") }
       state = .lineBeginning
     default:
+      // A service that speaks something else may never come to the end of a line.
+      if section == .response, total <= Self.responsePrefix.count, byte != Self.responsePrefix[total - 1] {
+        throw HTTP1Error("a response does not begin with HTTP/")
+      }
       if total > limits.startLineBytes {
         throw HTTP1Error(
           section == .request ? 414 : 431, "the first line is longer than \(limits.startLineBytes) bytes")
