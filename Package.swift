@@ -62,7 +62,8 @@ let package = Package(
       name: "RstreamClient", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig"], path: "Sources/Client",
       swiftSettings: common),
     .target(
-      name: "RstreamEngine", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "CJansson", "COpenSSL"],
+      name: "RstreamEngine",
+      dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "CJansson", "COpenSSL", "CPlatform"],
       path: "Sources/Engine", swiftSettings: common),
     .target(
       name: "RstreamABI",
