@@ -11,35 +11,49 @@ struct Refusal: Error {
 
 /// Decides whether a connection that says who it is may go on: its protocol version and its proof.
 enum ClientAdmission {
-  /// The same for a connection that wants to become a control channel.
-  static func judgeControl(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) -> Result<
-    AccessGrant, Refusal
-  > {
-    let verdict = judge(details, hasCertificate: hasCertificate, engine)
-    guard case .success = verdict, engine.clients.count >= engine.settings.maximumClients else { return verdict }
-    return .failure(Refusal(.capacityExhausted, "As many clients are connected as this engine allows."))
-  }
-
-  static func judge(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) -> Result<AccessGrant, Refusal> {
-    if engine.isDraining { return .failure(Refusal(.serviceUnavailable, "The engine is shutting down.")) }
+  static func judge(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) throws(Refusal) -> AccessGrant {
+    if engine.isDraining { throw Refusal(.serviceUnavailable, "The engine is shutting down.") }
     switch ProtocolVersion.refusal(of: details?.protocolVersion) {
     case nil:
       break
     case .protocolVersionMissing?:
-      return .failure(Refusal(.protocolVersionMissing, "The client does not say which protocol version it speaks."))
+      throw Refusal(.protocolVersionMissing, "The client does not say which protocol version it speaks.")
     case .protocolVersionInvalid?:
-      return .failure(Refusal(.protocolVersionInvalid, "The client's protocol version is no version number."))
+      throw Refusal(.protocolVersionInvalid, "The client's protocol version is no version number.")
     case let code?:
-      return .failure(
-        Refusal(code, "The client's protocol version does not fit this engine's, which is \(ProtocolVersion.current)."))
+      throw Refusal(
+        code, "The client's protocol version does not fit this engine's, which is \(ProtocolVersion.current).")
     }
     if details?.token != nil, hasCertificate {
-      return .failure(Refusal(.unauthorized, "A token and a client certificate cannot be used together."))
+      throw Refusal(.unauthorized, "A token and a client certificate cannot be used together.")
     }
     do throws(AuthenticationFailure) {
-      return .success(try engine.authenticator.authenticate(details?.token, now: Clock.seconds))
+      return try engine.authenticator.authenticate(details?.token, now: Clock.seconds)
     } catch {
-      return .failure(Refusal(.unauthorized, error.message))
+      throw Refusal(.unauthorized, error.message)
     }
+  }
+
+  /// The same for a connection that wants to become a control channel.
+  static func judgeControl(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) throws(Refusal)
+    -> AccessGrant
+  {
+    let grant = try judge(details, hasCertificate: hasCertificate, engine)
+    guard engine.clients.count < engine.settings.maximumClients else {
+      throw Refusal(.capacityExhausted, "As many clients are connected as this engine allows.")
+    }
+    return grant
+  }
+
+  /// What is kept of the words in which a client describes itself, to be listed and logged: not its token, and nothing that
+  /// is long or not printable.
+  static func kept(_ details: ClientDetails?) -> ClientDetails {
+    func kept(_ text: String?) -> String? {
+      guard let text, text.utf8.count <= 256, text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else { return nil }
+      return text
+    }
+    return ClientDetails(
+      agent: kept(details?.agent), channel: kept(details?.channel), version: kept(details?.version),
+      os: kept(details?.os), arch: kept(details?.arch), protocolVersion: kept(details?.protocolVersion))
   }
 }

@@ -23,14 +23,13 @@ final class ControlSession: Session, MessageChannelDelegate {
   /// Answers the request that opens a control channel. The channel is closed when the request is refused.
   static func open(_ messages: MessageChannel, _ request: OpenControlChannelReq, hasCertificate: Bool, _ engine: Engine)
   {
-    switch ClientAdmission.judgeControl(request.clientDetails, hasCertificate: hasCertificate, engine) {
-    case .failure(let refusal):
-      Log.info("engine", "client refused: \(refusal.error.code.rawValue) \(refusal.error.message ?? "")")
-      messages.send(.openControlChannelRsp(OpenControlChannelRsp(.error(refusal.error))))
+    do throws(Refusal) {
+      let grant = try ClientAdmission.judgeControl(request.clientDetails, hasCertificate: hasCertificate, engine)
+      engine.opened(ControlSession(messages, request, grant, engine))
+    } catch {
+      Log.info("engine", "client refused: \(error.error.code.rawValue) \(error.error.message ?? "")")
+      messages.send(.openControlChannelRsp(OpenControlChannelRsp(.error(error.error))))
       messages.close()
-    case .success(let grant):
-      let session = ControlSession(messages, request, grant, engine)
-      engine.opened(session)
     }
   }
 
@@ -39,9 +38,7 @@ final class ControlSession: Session, MessageChannelDelegate {
     self.messages = messages
     self.grant = grant
     id = RandomHex.text(bytes: 12)
-    var details = request.clientDetails ?? ClientDetails()
-    details.token = nil
-    self.details = details
+    details = ClientAdmission.kept(request.clientDetails)
     messages.delegate = self
     let agreed = Liveness.agreed(request.liveness, patience: engine.patience)
     if let agreed {
@@ -141,16 +138,23 @@ final class ControlSession: Session, MessageChannelDelegate {
   // MARK: Tunnels
 
   private func openTunnel(_ request: OpenTunnelReq) {
-    switch TunnelOpening.judge(request.tunnelProperties ?? TunnelProperties(), of: self, count: tunnels.count) {
-    case .failure(let refusal):
-      Log.info("engine", "client \(id): tunnel refused: \(refusal.error.code.rawValue) \(refusal.error.message ?? "")")
-      send(.openTunnelRsp(OpenTunnelRsp(requestID: request.requestID, .error(refusal.error))))
-    case .success(let tunnel):
+    func answer(_ payload: OpenTunnelRsp.Payload) -> Bool {
+      messages.send(.openTunnelRsp(OpenTunnelRsp(requestID: request.requestID, payload)))
+    }
+    do throws(Refusal) {
+      let tunnel = try TunnelOpening.open(
+        request.tunnelProperties ?? TunnelProperties(), for: self, count: tunnels.count)
       // The client has to know the tunnel before anybody can find it.
-      send(.openTunnelRsp(OpenTunnelRsp(requestID: request.requestID, .tunnelProperties(tunnel.properties))))
+      guard answer(.tunnelProperties(tunnel.properties)) else {
+        tunnel.close()
+        throw Refusal(.invalidRequest, "The tunnel's properties are too large.")
+      }
       tunnels[tunnel.id] = tunnel
       engine.registry.add(tunnel)
       Log.info("engine", "client \(id): tunnel \(tunnel.id) \(tunnel.properties.host ?? tunnel.properties.name ?? "")")
+    } catch {
+      Log.info("engine", "client \(id): tunnel refused: \(error.error.code.rawValue) \(error.error.message ?? "")")
+      if !answer(.error(error.error)) { end("its request for a tunnel cannot be answered") }
     }
   }
 

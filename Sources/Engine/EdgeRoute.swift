@@ -24,15 +24,11 @@ enum EdgeRoute {
       return
     }
     guard let tunnel = engine.registry.tunnel(hostname: name) else {
-      self = engine.hostnames.contains(name) ? .http : .refused(.unrecognizedName)
+      self = engine.policy.namespace.contains(name) ? .http : .refused(.unrecognizedName)
       return
     }
-    guard tunnel.properties.protocol == "tls" else {
-      self = .http
-      return
-    }
-    if tunnel.properties.tlsMode == "passthrough" {
-      self = .passthrough(tunnel)
+    if !tunnel.terminatesTLS {
+      self = tunnel.properties.protocol == "tls" ? .passthrough(tunnel) : .http
     } else if !tunnel.properties.tlsALPNs.isEmpty, hello.protocols == nil {
       // OpenSSL would let a client that offers nothing pass.
       self = .refused(.noApplicationProtocol)

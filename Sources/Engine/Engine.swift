@@ -16,10 +16,12 @@ public final class Engine: LoopChild {
   let broker: StreamBroker
   let connections: ConnectionLimit
   let authenticator: Authenticator
-  let hostnames: HostSuffix
+  let policy: TunnelPolicy
   let serverDetails = ServerDetails(agent: "librstream", channel: "engine")
   /// Nil until the engine has started: the development CA is made then.
   private(set) var certificates: CertificateStore?
+  /// Ports of published tcp tunnels.
+  var tcpPorts: Set<UInt16> = []
   /// Open control channels.
   private(set) var clients: [String: ControlSession] = [:]
 
@@ -45,7 +47,9 @@ public final class Engine: LoopChild {
     broker = StreamBroker(loop, timeout: UInt64(settings.streamRequestSeconds) * 1000)
     connections = ConnectionLimit(settings.maximumConnections)
     authenticator = Authenticator(settings)
-    hostnames = HostSuffix(host: settings.host)
+    policy = TunnelPolicy(
+      namespace: HostNamespace(engineHost: settings.host), canVerifyTokens: authenticator.canVerifyTokens,
+      tcpPorts: settings.tcpPortRange)
     if case .files(let certificate, let key)? = settings.certificate {
       certificates = try CertificateStore(certificateFile: certificate, keyFile: key)
     }

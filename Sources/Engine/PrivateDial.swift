@@ -7,21 +7,8 @@ enum PrivateDial {
   /// Takes over a connection whose first message was `request`.
   static func serve(_ request: StreamReq, over dialer: ByteChannel, hasCertificate: Bool, _ engine: Engine) {
     let answers = request.zeroRTT != true
-    func refuse(_ error: PeerError) {
-      if answers { dialer.write(.streamRsp(StreamRsp(.error(error)))) }
-      dialer.close()
-    }
-    switch ClientAdmission.judge(request.clientDetails, hasCertificate: hasCertificate, engine) {
-    case .failure(let refusal):
-      return refuse(refusal.error)
-    case .success(let grant):
-      guard let tunnel = engine.registry.tunnel(idOrName: request.tunnelIDOrName) else {
-        return refuse(StreamFailure.notFound.peerError)
-      }
-      guard grant.permits(.createStreams) else { return refuse(StreamFailure.unauthorized.peerError) }
-      if request.datagramChannel == true {
-        return refuse(PeerError(.invalidRequest, "QUIC datagrams are not available for this tunnel."))
-      }
+    do throws(Refusal) {
+      let tunnel = try find(request, hasCertificate: hasCertificate, engine)
       ConsumerStream.open(tunnel, for: dialer, engine) { dialer, result in
         guard answers else { return }
         switch result {
@@ -29,6 +16,21 @@ enum PrivateDial {
         case .failure(let failure): dialer.write(.streamRsp(StreamRsp(.error(failure.peerError))))
         }
       }
+    } catch {
+      if answers { dialer.write(.streamRsp(StreamRsp(.error(error.error)))) }
+      dialer.close()
     }
+  }
+
+  private static func find(_ request: StreamReq, hasCertificate: Bool, _ engine: Engine) throws(Refusal) -> Tunnel {
+    let grant = try ClientAdmission.judge(request.clientDetails, hasCertificate: hasCertificate, engine)
+    guard grant.permits(.createStreams) else { throw Refusal(StreamFailure.unauthorized.peerError) }
+    guard let tunnel = engine.registry.tunnel(idOrName: request.tunnelIDOrName) else {
+      throw Refusal(StreamFailure.notFound.peerError)
+    }
+    if request.datagramChannel == true {
+      throw Refusal(.invalidRequest, "QUIC datagrams are not available for this tunnel.")
+    }
+    return tunnel
   }
 }

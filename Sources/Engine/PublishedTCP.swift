@@ -11,36 +11,36 @@ final class PublishedTCP {
   private let engine: Engine
   private var listener: Listener?
 
+  /// How many ports that other programs might have are tried for one tunnel.
+  private static let attemptLimit = 128
+
   var port: UInt16 { listener?.address.port ?? 0 }
 
-  /// Opens a port: the wanted one, or any free one of the range.
-  static func open(_ wanted: UInt16?, _ engine: Engine) -> Result<PublishedTCP, Refusal> {
+  /// Opens a port of the engine's range: the wanted one, or any that is free.
+  static func open(_ wanted: UInt16?, _ engine: Engine) throws(Refusal) -> PublishedTCP {
     guard let range = engine.settings.tcpPortRange, let host = engine.tcpListenHost else {
-      return .failure(Refusal(.featureNotAvailable, "This engine has no ports for published TCP tunnels."))
+      throw Refusal(.featureNotAvailable, "This engine has no ports for published TCP tunnels.")
     }
     if let wanted {
-      guard range.contains(wanted) else {
-        return .failure(
-          Refusal(.invalidRequest, "Port \(wanted) is outside of this engine's range \(range.first)-\(range.last)."))
-      }
       do throws(Failure) {
-        return .success(try PublishedTCP(engine, host, wanted))
+        return try PublishedTCP(engine, host, wanted)
       } catch {
-        guard error.code == -EADDRINUSE else {
-          Log.error("engine", error.message)
-          return .failure(Refusal(.internal, "Port \(wanted) cannot be opened."))
-        }
-        return .failure(Refusal(.resourceConflict, "Port \(wanted) is already in use."))
+        if error.code == -EADDRINUSE { throw Refusal(.resourceConflict, "Port \(wanted) is already in use.") }
+        Log.error("engine", error.message)
+        throw Refusal(.internal, "Port \(wanted) cannot be opened.")
       }
     }
-    // A port that was just given up is not given to the next tunnel at once: its consumers may still come.
+    // Not the first that is free: a port that was just given up may still have consumers who look for what was there.
     let count = Int(range.last - range.first) + 1
     let start = Int.random(in: 0..<count)
-    for offset in 0..<count {
-      guard let port = UInt16(exactly: Int(range.first) + (start + offset) % count) else { continue }
-      if let opened = try? PublishedTCP(engine, host, port) { return .success(opened) }
+    var attempts = 0
+    for offset in 0..<count where attempts < attemptLimit {
+      guard let port = UInt16(exactly: Int(range.first) + (start + offset) % count), !engine.tcpPorts.contains(port)
+      else { continue }
+      attempts += 1
+      if let opened = try? PublishedTCP(engine, host, port) { return opened }
     }
-    return .failure(Refusal(.capacityExhausted, "All ports for published TCP tunnels are in use."))
+    throw Refusal(.capacityExhausted, "All ports for published TCP tunnels are in use.")
   }
 
   private init(_ engine: Engine, _ host: SocketAddress.Host, _ port: UInt16) throws(Failure) {
@@ -48,9 +48,11 @@ final class PublishedTCP {
     listener = try Listener(engine.loop, on: SocketAddress(host, port: port)) { [self] socket in
       accepted(socket)
     }
+    engine.tcpPorts.insert(port)
   }
 
   func close() {
+    engine.tcpPorts.remove(port)
     listener?.close()
     listener = nil
   }

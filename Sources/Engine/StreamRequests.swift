@@ -21,6 +21,9 @@ final class StreamRequests {
     self.owner = owner
   }
 
+  /// How many streams are waited for.
+  var count: Int { outstanding.count + waiting.count }
+
   var isFull: Bool { waiting.count >= Self.waitingLimit }
 
   func add(_ stream: PendingStream) {

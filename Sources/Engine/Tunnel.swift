@@ -28,7 +28,14 @@ final class Tunnel {
   }
 
   /// The public host name of a published tunnel that is found by one: not that of a tcp tunnel.
-  var routedHostname: String? { properties.protocol == "tcp" ? nil : properties.hostname }
+  var routedHostname: String? {
+    properties.publish == true && properties.protocol != "tcp" ? properties.hostname : nil
+  }
+
+  /// Whether the engine does TLS for the tunnel's consumers and hands on what is inside.
+  var terminatesTLS: Bool {
+    properties.publish == true && properties.protocol == "tls" && properties.tlsMode != "passthrough"
+  }
 
   /// Whether a consumer at this address may use the tunnel.
   func admits(_ peer: SocketAddress?) -> Bool {

@@ -1,44 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-import RstreamNet
 import RstreamWire
 
 /// Turns the request for a tunnel into a tunnel, or says why not.
 enum TunnelOpening {
-  static func judge(_ requested: TunnelProperties, of owner: ControlSession, count: Int) -> Result<Tunnel, Refusal> {
+  /// - Parameter count: how many tunnels the client has already
+  static func open(_ requested: TunnelProperties, for owner: ControlSession, count: Int) throws(Refusal) -> Tunnel {
     let engine = owner.engine
     guard owner.grant.permits(.createTunnels) else {
-      return .failure(Refusal(.unauthorized, "The token does not permit tunnels."))
+      throw Refusal(.unauthorized, "The token does not permit opening tunnels.")
     }
     guard count < engine.settings.maximumTunnelsPerClient else {
-      return .failure(
-        Refusal(.capacityExhausted, "The client has \(count) tunnels open, which is this engine's limit."))
+      throw Refusal(.capacityExhausted, "The client has \(count) tunnels open, which is all that this engine allows.")
     }
-    var effective = requested
+    var properties = try engine.policy.effective(requested, label: RandomHex.text(bytes: 6))
     let id = RandomHex.text(bytes: 12)
-    effective.id = id
-    effective.type = "bytestream"
-    if effective.publish == nil { effective.publish = true }
+    properties.id = id
+    properties.creationDate = Clock.now
+
     var port: PublishedTCP?
-    if effective.publish == true {
-      if effective.protocol == nil { effective.protocol = "http" }
-      if effective.protocol == "tcp" {
-        switch PublishedTCP.open(effective.port.flatMap { UInt16(exactly: $0) }, engine) {
-        case .success(let opened): port = opened
-        case .failure(let refusal): return .failure(refusal)
-        }
-        effective.hostname = engine.settings.host
-        effective.port = UInt32(port?.port ?? 0)
+    if properties.publish == true {
+      if properties.protocol == "tcp" {
+        let opened = try PublishedTCP.open(properties.port.flatMap { UInt16(exactly: $0) }, engine)
+        TunnelPolicy.announce(&properties, port: opened.port)
+        port = opened
       } else {
-        if effective.hostname == nil { effective.hostname = "\(id).t.\(engine.settings.host)" }
-        effective.port = UInt32(engine.publicPort)
+        if let hostname = properties.hostname, engine.registry.tunnel(hostname: hostname) != nil {
+          throw Refusal(.resourceConflict, "Hostname is already in use.")
+        }
+        TunnelPolicy.announce(&properties, port: engine.publicPort)
       }
-      effective.host = "\(effective.hostname ?? ""):\(effective.port ?? 0)"
     }
-    let tunnel = Tunnel(id, effective, owner: owner, port: port)
-    if effective.protocol == "tls", effective.tlsMode != "passthrough", PublishedTLS.context(of: tunnel, engine) == nil
-    {
-      return .failure(Refusal(.invalidRequest, "The engine has none of these cipher suites."))
+    let tunnel = Tunnel(id, properties, owner: owner, port: port)
+    if tunnel.terminatesTLS, PublishedTLS.context(of: tunnel, engine) == nil {
+      throw Refusal(.invalidRequest, "tls_ciphers: none of these is known to this engine.")
     }
-    return .success(tunnel)
+    return tunnel
   }
 }

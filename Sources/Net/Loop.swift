@@ -18,7 +18,7 @@ public protocol LoopChild: AnyObject {
 /// threads, and the count of open handles that tells when the loop can end.
 public final class Loop {
   /// How much is read from a socket, decrypted or encrypted at once.
-  public static let chunkSize = 65_536
+  public static let chunkSize = 262_144
 
   public let uv: UnsafeMutablePointer<uv_loop_t>
   public let ownsLoop: Bool

@@ -110,7 +110,7 @@ public final class SocketChannel: ByteChannel {
     if status < 0 {
       // libuv reports a broken socket as EBADF and stops watching; the socket itself knows better.
       interest = 0
-      if isReading { receive() }
+      while receive() {}
       if !isClosed { fail(socketError() ?? .uv(UV_ECONNRESET.rawValue, "connection")) }
       return
     }
@@ -124,26 +124,25 @@ public final class SocketChannel: ByteChannel {
     }
   }
 
-  private func receive() {
+  /// One read an event: a source that always has more takes turns with the others. True when there may be more.
+  @discardableResult
+  private func receive() -> Bool {
+    guard !mustWait, !endReceived, !isClosed else { return false }
     let scratch = loop.takeScratch()
     defer { loop.giveBackScratch(scratch) }
-    // A few rounds, then others have their turn.
-    for _ in 0..<4 {
-      guard !mustWait, !endReceived, !isClosed else { return }
-      let count = rstream_receive(descriptor, scratch.baseAddress, Loop.chunkSize)
-      if count > 0 {
-        delegate?.channel(self, received: UnsafeRawBufferPointer(rebasing: scratch[..<count]))
-        if count < Loop.chunkSize { return }
-      } else if count == 0 {
-        endReceived = true
-        updateInterest()
-        delegate?.channelReceivedEnd(self)
-        return
-      } else {
-        if !Self.isTransient(count) { fail(.uv(Int32(count), "receive")) }
-        return
-      }
+    let count = rstream_receive(descriptor, scratch.baseAddress, Loop.chunkSize)
+    if count > 0 {
+      delegate?.channel(self, received: UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+      return true
     }
+    if count == 0 {
+      endReceived = true
+      updateInterest()
+      delegate?.channelReceivedEnd(self)
+    } else if !Self.isTransient(count) {
+      fail(.uv(Int32(count), "receive"))
+    }
+    return false
   }
 
   private func flush() {

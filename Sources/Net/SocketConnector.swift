@@ -11,7 +11,8 @@ public final class SocketConnector {
   private var addresses: ArraySlice<SocketAddress>
   private var completion: Completion?
   private var descriptor: Int32 = -1
-  private var poll: UnsafeMutablePointer<uv_poll_t>?
+  private var current: SocketAddress?
+  private var watcher: UnsafeMutablePointer<uv_poll_t>?
   private var lastFailure: Failure?
 
   public init(_ loop: Loop, to addresses: [SocketAddress], _ completion: @escaping Completion) {
@@ -43,27 +44,28 @@ public final class SocketConnector {
     if status == 0 { return connected(address) }
     // A Unix socket whose backlog is full answers EAGAIN and never becomes writable.
     guard errno == EINPROGRESS else { return skip(.errno(attempt)) }
-    watch(address, attempt)
+    current = address
+    // A connection within the machine has been made, or refused, by now: no watcher is needed.
+    var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    if poll(&state, 1, 0) > 0 { return answered() }
+    watch(attempt)
   }
 
-  private func watch(_ address: SocketAddress, _ attempt: String) {
-    let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
-    let status = uv_poll_init(loop.uv, poll, descriptor)
+  private func watch(_ attempt: String) {
+    let watcher = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
+    let status = uv_poll_init(loop.uv, watcher, descriptor)
     guard status == 0 else {
-      poll.deallocate()
+      watcher.deallocate()
       return skip(.uv(status, attempt))
     }
-    self.poll = poll
-    poll.pointee.data = Unmanaged.passRetained(self).toOpaque()
+    self.watcher = watcher
+    watcher.pointee.data = Unmanaged.passRetained(self).toOpaque()
     loop.handleOpened()
-    current = address
-    uv_poll_start(poll, Int32(UV_WRITABLE.rawValue)) { handle, _, _ in
+    uv_poll_start(watcher, Int32(UV_WRITABLE.rawValue)) { handle, _, _ in
       guard let data = handle?.pointee.data else { return }
       Unmanaged<SocketConnector>.fromOpaque(data).takeUnretainedValue().answered()
     }
   }
-
-  private var current: SocketAddress?
 
   private func answered() {
     guard let address = current else { return }
@@ -104,9 +106,9 @@ public final class SocketConnector {
   }
 
   private func stopWatching() {
-    guard let poll else { return }
-    self.poll = nil
-    uv_close(UnsafeMutableRawPointer(poll).assumingMemoryBound(to: uv_handle_t.self)) { handle in
+    guard let watcher else { return }
+    self.watcher = nil
+    uv_close(UnsafeMutableRawPointer(watcher).assumingMemoryBound(to: uv_handle_t.self)) { handle in
       guard let handle, let data = handle.pointee.data else { return }
       let connector = Unmanaged<SocketConnector>.fromOpaque(data).takeRetainedValue()
       UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_poll_t.self).deallocate()

@@ -283,18 +283,23 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
     while !mustWait, !isClosed, !endDelivered {
       var filled = 0
       var outcome: Int32 = 1
+      var isDry = false
       lend(output)
       while filled < Loop.chunkSize {
         outcome = SSL_read(ssl, plain.baseAddress.map { $0 + filled }, Int32(Loop.chunkSize - filled))
         guard outcome > 0 else { break }
         filled += Int(outcome)
+        // To ask once more would cost OpenSSL a buffer and an error to say the same.
+        isDry = io.pointee.input_length == 0 && !lowerEnded && SSL_has_pending(ssl) == 0
+        if isDry { break }
       }
       let error = outcome > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl, outcome)
       // Key updates are answered from inside SSL_read.
       send(output)
       if filled > 0 { delegate?.channel(self, received: UnsafeRawBufferPointer(rebasing: plain[..<filled])) }
       switch error {
-      case SSL_ERROR_NONE: continue
+      case SSL_ERROR_NONE:
+        if isDry { return }
       case SSL_ERROR_WANT_READ: return
       case SSL_ERROR_ZERO_RETURN: return deliverEnd()
       default:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import RstreamNet
 import RstreamWire
+import TestSupport
 import Testing
 
 @testable import RstreamEngine
@@ -96,6 +97,34 @@ import Testing
       }
     }
     try expectAlert(harness, "no application protocol", serverName: "site.t.localhost", alpn: ["rstrm/1"])
+    harness.finish()
+  }
+
+  @Test(arguments: [false, true])
+  func agentsResumeTheirSessions(certificate: Bool) throws {
+    let harness = try Harness()
+    var settings = TLSContext.ClientSettings()
+    settings.skipsVerification = true
+    settings.alpn = ["rstrm/1"]
+    if certificate {
+      settings.certificateFile = TestCertificate.certificateFile
+      settings.keyFile = TestCertificate.keyFile
+    }
+    let context = try TLSContext(client: settings)
+    let sessions = TLSSessionStore()
+    for isResumed in [false, true, true] {
+      var done: Bool?
+      let channel = try TLSChannel(
+        client: context, over: harness.connect(), serverName: "localhost", sessions: sessions
+      ) { done = $0 == nil }
+      harness.run("the handshake") { done != nil }
+      let peer = WirePeer(channel, harness)
+      peer.openControl(token: certificate ? "token" : nil)
+      guard case .openControlChannelRsp(let response) = peer.next() else { throw Harness.HarnessError.refused }
+      if case .error = response.payload { #expect(certificate) } else { #expect(!certificate) }
+      #expect(channel.isResumed == isResumed)
+      peer.close()
+    }
     harness.finish()
   }
 

@@ -92,6 +92,15 @@ import Testing
     harness.finish()
   }
 
+  @Test func aTakenHostnameIsAConflict() throws {
+    let harness = try Harness()
+    let client = try harness.client()
+    let hostname = try client.tunnel { $0.hostname = "mine" }.hostname
+    #expect(hostname == "mine.t.localhost")
+    #expect(try harness.client().refusedTunnel { $0.hostname = "MINE.t.localhost." } == .resourceConflict)
+    harness.finish()
+  }
+
   @Test func clientsAndTunnelsAreLimited() throws {
     let harness = try Harness(["limits.clients": "1", "limits.tunnels_per_client": "2"])
     let client = try harness.client()

@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds fuzz targets with libFuzzer and AddressSanitizer: Tests/fuzz/build.sh NAME... makes build/fuzz/NAME and, from
-# the seeds, build/fuzz/NAME.corpus. Then: build/fuzz/NAME -max_total_time=60 build/fuzz/NAME.corpus
+# the seeds, build/fuzz/NAME.corpus. To run one:
+#
+#     SWIFT_BACKTRACE=enable=no build/fuzz/NAME -max_total_time=60 build/fuzz/NAME.corpus
+#
+# (Swift's own crash handler hangs on what AddressSanitizer shows it.)
 #
 # A target is a folder here with Swift files, `modules`: the folders of Sources/ that it imports, each after those it
 # needs itself, one a line, a folder of Sources/System followed by the libraries to link, and `seeds`: inputs in

@@ -74,6 +74,8 @@ int rstream_tls_set_max_version(SSL_CTX *context, int version) {
 }
 
 void rstream_tls_set_defaults(SSL_CTX *context) {
+  /* AES-128 first: it is the faster one, and its SHA-256 makes the key schedule of a handshake cheaper than SHA-384. */
+  SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE);
