@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import RstreamNet
 import RstreamWire
 
 /// What a client tells engines about itself.
 struct ClientIdentity {
   static let agent = "librstream"
   static let channel = "sdk"
-  /// The version of rstream/version.h, which a test compares.
-  static let version = "1.0.0"
 
   private let os: String
   private let arch: String
@@ -25,7 +24,7 @@ struct ClientIdentity {
 
   func details(token: String?) -> ClientDetails {
     ClientDetails(
-      agent: Self.agent, channel: Self.channel, version: Self.version, os: os, arch: arch, token: token,
+      agent: Self.agent, channel: Self.channel, version: LibraryVersion.text, os: os, arch: arch, token: token,
       protocolVersion: ProtocolVersion.current.description)
   }
 

@@ -5,10 +5,14 @@ import RstreamNet
 /// The engine's certificate and the TLS settings that use it. The files are looked at before a handshake and read anew when
 /// they have changed; new files that cannot be used leave the old certificate in place.
 final class CertificateStore {
+  /// Seconds after which files that could not be used are tried again: they may be half written, descriptors may be short.
+  private static let retryInterval: Int64 = 5
+
   private let certificateFile: String
   private let keyFile: String
   private var stamp: [FileStamp]
   private var contexts: EdgeContexts
+  private var retryTime: Int64?
   /// Grows when the certificate changes.
   private(set) var generation = 0
 
@@ -21,16 +25,18 @@ final class CertificateStore {
 
   /// The TLS settings for a connection that begins now.
   func current() -> EdgeContexts {
-    let now = [FileStamp(certificateFile), FileStamp(keyFile)]
-    guard now != stamp else { return contexts }
-    stamp = now
+    let newest = [FileStamp(certificateFile), FileStamp(keyFile)]
+    guard newest != stamp || retryTime.map({ $0 <= Clock.seconds }) == true else { return contexts }
     do throws(Failure) {
       contexts = try EdgeContexts(certificateFile, keyFile)
+      retryTime = nil
       generation += 1
       Log.info("engine", "took over the new certificate in \(certificateFile)")
     } catch {
-      Log.error("engine", "\(error.message); the previous certificate stays in use")
+      if newest != stamp { Log.error("engine", "\(error.message); the previous certificate stays in use") }
+      retryTime = Clock.seconds + Self.retryInterval
     }
+    stamp = newest
     return contexts
   }
 }

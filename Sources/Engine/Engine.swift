@@ -17,7 +17,7 @@ public final class Engine: LoopChild {
   let connections: ConnectionLimit
   let authenticator: Authenticator
   let policy: TunnelPolicy
-  let serverDetails = ServerDetails(agent: "librstream", channel: "engine")
+  let serverDetails = ServerDetails(agent: "librstream", channel: "engine", version: LibraryVersion.text)
   /// Nil until the engine has started: the development CA is made then.
   private(set) var certificates: CertificateStore?
   /// Ports of published tcp tunnels.
