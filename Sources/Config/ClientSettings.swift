@@ -61,6 +61,7 @@ public struct ClientSettings: Sendable {
     try fill(.engine, from: "RSTREAM_ENGINE", lookup)
     try fill(.token, from: "RSTREAM_AUTHENTICATION_TOKEN", lookup)
     try fill(.mode, from: "RSTREAM_TUNNEL_TRANSPORT", lookup)
+    try fill(.caFile, from: "RSTREAM_CA_FILE", lookup)
     if certificateFile == nil, keyFile == nil {
       try fill(.certificateFile, from: "RSTREAM_MTLS_CERT_FILE", lookup)
       try fill(.keyFile, from: "RSTREAM_MTLS_KEY_FILE", lookup)

@@ -50,15 +50,18 @@ static void client_settings(void) {
 
   setenv("RSTREAM_ENGINE", " edge.example.com ", 1);
   setenv("RSTREAM_AUTHENTICATION_TOKEN", "   ", 1);
+  setenv("RSTREAM_CA_FILE", "/etc/ca.pem", 1);
   CHECK_INT(rstream_config_set(config, "zeroRtt", "false", NULL), 0);
   CHECK_INT(rstream_config_load(config, &error), 0);
   CHECK_STR(rstream_config_get(config, "engine"), "edge.example.com");
   CHECK_STR(rstream_config_get(config, "zeroRtt"), "false");
+  CHECK_STR(rstream_config_get(config, "transport.tls.caFile"), "/etc/ca.pem");
   CHECK(rstream_config_get(config, "auth.token") == NULL);
   CHECK_INT(rstream_config_set(config, "engine", NULL, NULL), 0);
   setenv("RSTREAM_ENGINE", "\xff", 1);
   expect_error(rstream_config_load(config, &error), RSTREAM_EINVALID_ENGINE, "RSTREAM_ENGINE");
   unsetenv("RSTREAM_ENGINE");
+  unsetenv("RSTREAM_CA_FILE");
 
   CHECK(rstream_config_get(NULL, "engine") == NULL);
   CHECK(rstream_config_get(config, NULL) == NULL);

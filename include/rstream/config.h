@@ -47,7 +47,8 @@ RSTREAM_API const char *rstream_config_get(const rstream_config *config, const c
 
 /**
  * Fills in, below what was set already, what the environment says: RSTREAM_ENGINE, RSTREAM_AUTHENTICATION_TOKEN,
- * RSTREAM_MTLS_CERT_FILE and RSTREAM_MTLS_KEY_FILE, RSTREAM_TUNNEL_TRANSPORT. Values are trimmed; blank means unset.
+ * RSTREAM_MTLS_CERT_FILE and RSTREAM_MTLS_KEY_FILE, RSTREAM_TUNNEL_TRANSPORT, RSTREAM_CA_FILE (transport.tls.caFile).
+ * Values are trimmed; blank means unset.
  * @return 0, or the code of the first value that is invalid; `error` (may be NULL) names the variable
  */
 RSTREAM_API int rstream_config_load(rstream_config *config, rstream_error **error);
