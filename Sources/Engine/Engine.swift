@@ -66,6 +66,7 @@ public final class Engine: LoopChild {
     case .stopping, .stopped, .closed: throw Failure(ErrorCode.engineClosed, "start the engine: it has stopped")
     }
     do throws(Failure) {
+      try makeDevelopmentCertificate()
       try listen()
     } catch {
       closeListeners()
@@ -73,6 +74,13 @@ public final class Engine: LoopChild {
     }
     state = .started
     Log.info("engine", "listening on \(tlsListener?.address.description ?? ""), host \(settings.host)")
+  }
+
+  private func makeDevelopmentCertificate() throws(Failure) {
+    guard certificates == nil, case .development(let directory)? = settings.certificate else { return }
+    let authority = try DevelopmentCA.prepare(stateDirectory: directory, policy.namespace, now: Clock.seconds)
+    certificates = try CertificateStore(certificateFile: authority.certificateFile, keyFile: authority.keyFile)
+    caFile = authority.caFile
   }
 
   private func listen() throws(Failure) {

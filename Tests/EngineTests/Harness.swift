@@ -21,18 +21,18 @@ final class Harness {
     return held
   }
 
-  init(_ settings: [String: String] = [:]) throws {
+  init(_ settings: [String: String] = [:], certificate: Bool = true) throws {
     test = try TestLoop()
+    var given = ["tls.listen_addr": "127.0.0.1:0", "auth.open": "true"]
+    if certificate {
+      given["certs.static.cert_file"] = TestCertificate.certificateFile
+      given["certs.static.key_file"] = TestCertificate.keyFile
+    }
     var all = EngineSettings()
-    for (name, value) in Harness.defaults.merging(settings, uniquingKeysWith: { $1 }) { try all.set(name, value) }
+    for (name, value) in given.merging(settings, uniquingKeysWith: { $1 }) { try all.set(name, value) }
     held = try Engine(loop, all)
     try engine.start()
   }
-
-  private static let defaults = [
-    "tls.listen_addr": "127.0.0.1:0", "auth.open": "true",
-    "certs.static.cert_file": TestCertificate.certificateFile, "certs.static.key_file": TestCertificate.keyFile,
-  ]
 
   var loop: Loop { test.loop }
 

@@ -98,6 +98,35 @@ import Testing
     harness.finish()
   }
 
+  @Test func developmentModeMakesItsOwnCertificate() throws {
+    var template = Array("/tmp/rstream-engine-XXXXXX".utf8CString)
+    let directory = String(cString: mkdtemp(&template))
+    for _ in 1...2 {
+      let harness = try Harness(
+        ["dev.enabled": "true", "dev.state_dir": "\(directory)/state", "engine.host": "demo.localhost"],
+        certificate: false)
+      let file = try #require(harness.engine.info("ca_file"))
+      let port = harness.engine.port(of: "tls") ?? 0
+      #expect(harness.engine.info("host") == "demo.localhost")
+      #expect(harness.engine.info("address") == "demo.localhost:\(port)")
+      var settings = TLSContext.ClientSettings()
+      settings.caFile = file
+      settings.alpn = ["http/1.1"]
+      let context = try TLSContext(client: settings)
+      for name in ["demo.localhost", "label.t.demo.localhost", "slug-demo.t.localhost", "127.0.0.1"] {
+        var result: Result<Void, Failure>?
+        let channel = try TLSChannel(client: context, over: harness.connect(), serverName: name) { failure in
+          result = failure.map { .failure($0) } ?? .success(())
+        }
+        harness.run("the handshake with \(name)") { result != nil }
+        try #require(result).get()
+        channel.close()
+      }
+      harness.finish()
+    }
+    #expect(system("rm -r \(directory)") == 0)
+  }
+
   @Test func theCertificateIsReadAgainWhenItChanges() throws {
     var template = Array("/tmp/rstream-engine-XXXXXX".utf8CString)
     let directory = String(cString: mkdtemp(&template))
