@@ -33,6 +33,8 @@ final class TunnelRegistry {
     if let hostname = tunnel.routedHostname { byHostname[hostname] = nil }
   }
 
+  func tunnel(id: String) -> Tunnel? { byID[id] }
+
   func tunnel(idOrName text: String) -> Tunnel? { byID[text] ?? byName[text]?.last }
 
   /// - Parameter hostname: in lower case, without port and trailing dot

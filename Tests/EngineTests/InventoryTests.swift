@@ -24,35 +24,8 @@ import Testing
   }
 
   @Test func tunnelsAreShownWithEveryProperty() {
-    var properties = TunnelProperties()
-    properties.id = "i"
-    properties.creationDate = Timestamp(seconds: 0)
-    properties.name = "n"
-    properties.type = "bytestream"
-    properties.publish = true
-    properties.protocol = "tls"
-    properties.labels = ["b": "2", "a": "1"]
-    properties.geoip = ["FR"]
-    properties.trustedIPs = ["::1"]
-    properties.host = "h:1"
-    properties.hostname = "h"
-    properties.port = 1
-    properties.tlsMode = "terminated"
-    properties.tlsALPNs = ["h2"]
-    properties.tlsMinVersion = "tls1.3"
-    properties.tlsCiphers = ["c"]
-    properties.mtlsAuth = false
-    properties.httpVersion = "http/1.1"
-    properties.httpUseTLS = false
-    properties.upstreamTLS = false
-    properties.tokenAuth = true
-    properties.rstreamAuth = false
-    properties.challengeMode = false
-    properties.datagramGuaranteedDelivery = false
-    properties.allowCrossRegionRouting = true
-    let record = TunnelRecord(properties: properties, clientID: "c", userID: "u")
     #expect(
-      String(decoding: record.json.encoded, as: UTF8.self)
+      String(decoding: TunnelRecord.full.json.encoded, as: UTF8.self)
         == #"{"id":"i","creation_date":"1970-01-01T00:00:00Z","name":"n","type":"bytestream","publish":true,"#
         + #""protocol":"tls","labels":{"a":"1","b":"2"},"geo_ip":["FR"],"trusted_ips":["::1"],"host":"h:1","#
         + #""hostname":"h","port":1,"tls_mode":"terminated","tls_alpns":["h2"],"tls_min_version":"tls1.3","#
@@ -168,5 +141,38 @@ import Testing
   func pairsAreRemoved(path: String, expected: String) {
     let result = QueryString.removing("t", fromPath: Array(path.utf8))
     #expect(String(decoding: result, as: UTF8.self) == expected)
+  }
+}
+
+extension TunnelRecord {
+  /// A record with a value under every name.
+  static var full: TunnelRecord {
+    var properties = TunnelProperties()
+    properties.id = "i"
+    properties.creationDate = Timestamp(seconds: 0)
+    properties.name = "n"
+    properties.type = "bytestream"
+    properties.publish = true
+    properties.protocol = "tls"
+    properties.labels = ["b": "2", "a": "1"]
+    properties.geoip = ["FR"]
+    properties.trustedIPs = ["::1"]
+    properties.host = "h:1"
+    properties.hostname = "h"
+    properties.port = 1
+    properties.tlsMode = "terminated"
+    properties.tlsALPNs = ["h2"]
+    properties.tlsMinVersion = "tls1.3"
+    properties.tlsCiphers = ["c"]
+    properties.mtlsAuth = false
+    properties.httpVersion = "http/1.1"
+    properties.httpUseTLS = false
+    properties.upstreamTLS = false
+    properties.tokenAuth = true
+    properties.rstreamAuth = false
+    properties.challengeMode = false
+    properties.datagramGuaranteedDelivery = false
+    properties.allowCrossRegionRouting = true
+    return TunnelRecord(properties: properties, clientID: "c", userID: "u")
   }
 }

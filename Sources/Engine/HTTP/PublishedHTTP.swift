@@ -26,8 +26,7 @@ final class PublishedHTTP: HTTPHandler {
     if engine.isDraining { return exchange.answer(503, "The engine is shutting down.") }
     let request = exchange.request
     // The target of CONNECT is the service's business, and HTTP/1.0 may leave Host out.
-    let named = request.method == "CONNECT" || request.authority.isEmpty ? serverName : request.host
-    let hostname = named.hasSuffix(".") ? String(named.dropLast()) : named
+    let hostname = request.method == "CONNECT" || request.authority.isEmpty ? serverName : request.hostname
     guard let tunnel = engine.registry.tunnel(hostname: hostname) else {
       if hostname == engine.settings.host { return answerMisdirected(exchange) }
       return exchange.answer(404, "No tunnel is published under this host name.")

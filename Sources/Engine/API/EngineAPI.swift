@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+import RstreamNet
+
+/// The engine's HTTP API: who is connected, which tunnels there are, whether the engine is well.
+final class EngineAPI: HTTPHandler {
+  private let engine: Engine
+  private let hasCertificate: Bool
+
+  /// Takes over a connection to the engine's own host after its TLS handshake.
+  static func serve(_ channel: TLSChannel, _ hello: ClientHello, _ engine: Engine) {
+    let api = EngineAPI(engine, hasCertificate: channel.hasPeerCertificate)
+    HTTP1Downstream(channel, scheme: "https", api, engine.httpTimeouts, engine.sessions)
+  }
+
+  init(_ engine: Engine, hasCertificate: Bool) {
+    self.engine = engine
+    self.hasCertificate = hasCertificate
+  }
+
+  func connectionEnded() {}
+
+  func handle(_ exchange: HTTPExchange) {
+    let request = exchange.request
+    // The certificate may cover the tunnels' hosts as well, but this connection does not lead to them.
+    if engine.policy.namespace.contains(request.hostname) {
+      return exchange.answer(421, "Misdirected Request: connect to this host by its own name.")
+    }
+    guard request.method != "CONNECT" else { return exchange.answer(501, "The engine is no proxy.") }
+    guard let route = EngineAPIRoute(path: request.path) else {
+      return exchange.answer(404, "The engine's API has nothing here; see /api/openapi.json.")
+    }
+    guard request.method == "GET" || request.method == "HEAD" else {
+      return exchange.answer(405, "Only GET and HEAD are answered here.", ("Allow", "GET, HEAD"))
+    }
+    if let needed = route.access, let (status, message) = refusal(of: request, needed) {
+      return status == 401
+        ? exchange.answer(401, message, ("WWW-Authenticate", "Bearer")) : exchange.answer(status, message)
+    }
+    answer(exchange, route)
+  }
+
+  private func answer(_ exchange: HTTPExchange, _ route: EngineAPIRoute) {
+    do throws(InventoryFilter.Malformed) {
+      switch route {
+      case .openAPI:
+        exchange.answer(200, OpenAPIDocument.contentType, OpenAPIDocument.bytes)
+      case .live:
+        exchange.answer(200, .status("live"))
+      case .ready:
+        exchange.answer(engine.isDraining ? 503 : 200, .status(engine.isDraining ? "draining" : "ready"))
+      case .credentials:
+        exchange.answer(200, .status("ok"))
+      case .tunnels:
+        let query = try InventoryQuery(path: exchange.request.path, for: .tunnels)
+        exchange.answer(200, query.select(engine.registry.tunnels.lazy.map(\.json)))
+      case .tunnel(let id):
+        guard let tunnel = engine.registry.tunnel(id: id) else {
+          return exchange.answer(404, "There is no tunnel with this id.")
+        }
+        exchange.answer(200, tunnel.json)
+      case .clients:
+        let query = try InventoryQuery(path: exchange.request.path, for: .clients)
+        let clients = engine.clients.values.sorted { $0.id < $1.id }
+        exchange.answer(200, query.select(clients.lazy.map(\.json)))
+      }
+    } catch {
+      exchange.answer(400, error.message)
+    }
+  }
+
+  // MARK: Access
+
+  /// Why a request is not answered; nil when it may be.
+  private func refusal(of request: HTTPRequestHead, _ access: EngineAPIRoute.Access) -> (status: Int, message: String)?
+  {
+    // Addresses are logged and passed on, so a token in one is given away; only a browser's event stream needs it.
+    if QueryString(ofPath: request.path).value(EdgeAuthorization.queryName) != .absent {
+      return (401, "The token belongs into the Authorization header, not into the address.")
+    }
+    let token = BearerToken.of(request.headers)
+    if token == nil, request.headers.contains("authorization"), engine.authenticator.canVerifyTokens {
+      return (401, "The Authorization header is not of the form: Bearer, a space, the token.")
+    }
+    if token != nil, hasCertificate { return (401, "A token and a client certificate cannot be used together.") }
+    do {
+      let grant = try engine.authenticator.authenticate(token, now: Clock.seconds)
+      if case .permission(let permission) = access, !grant.permits(permission) {
+        return (403, "The token does not have the permission \(permission.rawValue).")
+      }
+      return nil
+    } catch {
+      return (401, error.message)
+    }
+  }
+}
+
+/// What the API answers to.
+enum EngineAPIRoute: Equatable {
+  case openAPI
+  case live
+  case ready
+  case credentials
+  case tunnels
+  case tunnel(id: String)
+  case clients
+
+  enum Access: Equatable {
+    /// Any token that is accepted.
+    case valid
+    case permission(Permission)
+  }
+
+  /// Takes a request's path, with or without a query.
+  init?(path: [UInt8]) {
+    let path = String(decoding: path.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
+    switch path {
+    case "/api/openapi.json": self = .openAPI
+    case "/api/health/live": self = .live
+    case "/api/health/ready": self = .ready
+    case "/api/auth": self = .credentials
+    case "/api/tunnels": self = .tunnels
+    case "/api/clients": self = .clients
+    default:
+      let prefix = "/api/tunnels/"
+      guard path.hasPrefix(prefix) else { return nil }
+      let id = path.dropFirst(prefix.count)
+      guard !id.isEmpty, !id.contains("/") else { return nil }
+      self = .tunnel(id: String(id))
+    }
+  }
+
+  /// What a request needs; nil when anybody may ask.
+  var access: Access? {
+    switch self {
+    case .openAPI, .live, .ready: nil
+    case .credentials: .valid
+    case .tunnels, .tunnel, .clients: .permission(.readResources)
+    }
+  }
+}
+
+extension JSONValue {
+  fileprivate static func status(_ text: String) -> JSONValue { .object([JSONMember("status", .string(text))]) }
+}
+
+extension HTTPExchange {
+  fileprivate func answer(_ status: Int, _ json: JSONValue) { answer(status, "application/json", json.encoded) }
+
+  fileprivate func answer(_ status: Int, _ contentType: String, _ body: [UInt8]) {
+    answer(.own(status, contentType: contentType, length: body.count), body)
+  }
+}
+
+extension Tunnel {
+  fileprivate var json: JSONValue {
+    TunnelRecord(properties: properties, clientID: owner.id, userID: owner.grant.userID).json
+  }
+}
+
+extension ControlSession {
+  fileprivate var json: JSONValue { ClientRecord(id: id, userID: grant.userID, details: details).json }
+}

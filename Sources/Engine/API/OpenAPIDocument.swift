@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The description of the engine's API (OpenAPI 3.1): what is in it works, and what works is in it.
+enum OpenAPIDocument {
+  static let contentType = "application/vnd.oai.openapi+json;version=3.1"
+
+  static let bytes = Array(text.utf8)
+
+  private static let text = #"""
+    {
+      "openapi": "3.1.0",
+      "info": {
+        "title": "rstream Engine API",
+        "version": "1.0.0",
+        "description": "What is connected to an engine. Tunnels are opened and closed on control channels, not here.",
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+      },
+      "servers": [{"url": "/api"}],
+      "security": [{"bearer": []}],
+      "paths": {
+        "/openapi.json": {"get": {
+          "operationId": "getDescription",
+          "summary": "This description",
+          "security": [],
+          "responses": {"200": {
+            "description": "An OpenAPI document",
+            "content": {"application/vnd.oai.openapi+json;version=3.1": {"schema": {"type": "object"}}}
+          }}
+        }},
+        "/health/live": {"get": {
+          "operationId": "isLive",
+          "summary": "Whether the engine runs",
+          "security": [],
+          "responses": {"200": {"$ref": "#/components/responses/Status"}}
+        }},
+        "/health/ready": {"get": {
+          "operationId": "isReady",
+          "summary": "Whether the engine takes new clients",
+          "security": [],
+          "responses": {
+            "200": {"$ref": "#/components/responses/Status"},
+            "503": {"$ref": "#/components/responses/Status"}
+          }
+        }},
+        "/auth": {"get": {
+          "operationId": "checkCredentials",
+          "summary": "Whether the token is accepted",
+          "responses": {
+            "200": {"$ref": "#/components/responses/Status"},
+            "401": {"$ref": "#/components/responses/Unauthorized"}
+          }
+        }},
+        "/tunnels": {"get": {
+          "operationId": "listTunnels",
+          "summary": "Live tunnels, the newest first",
+          "parameters": [{
+            "name": "params", "in": "query",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/TunnelQuery"}}}
+          }],
+          "responses": {
+            "200": {
+              "description": "The tunnels that fit",
+              "content": {"application/json": {"schema": {
+                "type": "array", "items": {"$ref": "#/components/schemas/Tunnel"}
+              }}}
+            },
+            "400": {"$ref": "#/components/responses/BadRequest"},
+            "401": {"$ref": "#/components/responses/Unauthorized"},
+            "403": {"$ref": "#/components/responses/Forbidden"}
+          }
+        }},
+        "/tunnels/{id}": {"get": {
+          "operationId": "getTunnel",
+          "summary": "One live tunnel",
+          "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+          "responses": {
+            "200": {
+              "description": "The tunnel",
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Tunnel"}}}
+            },
+            "401": {"$ref": "#/components/responses/Unauthorized"},
+            "403": {"$ref": "#/components/responses/Forbidden"},
+            "404": {"$ref": "#/components/responses/NotFound"}
+          }
+        }},
+        "/clients": {"get": {
+          "operationId": "listClients",
+          "summary": "Connected clients",
+          "parameters": [{
+            "name": "params", "in": "query",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ClientQuery"}}}
+          }],
+          "responses": {
+            "200": {
+              "description": "The clients that fit",
+              "content": {"application/json": {"schema": {
+                "type": "array", "items": {"$ref": "#/components/schemas/Client"}
+              }}}
+            },
+            "400": {"$ref": "#/components/responses/BadRequest"},
+            "401": {"$ref": "#/components/responses/Unauthorized"},
+            "403": {"$ref": "#/components/responses/Forbidden"}
+          }
+        }}
+      },
+      "components": {
+        "securitySchemes": {
+          "bearer": {
+            "type": "http", "scheme": "bearer",
+            "description": "A static token or a JSON Web Token of the engine. An open engine answers without one."
+          }
+        },
+        "responses": {
+          "Status": {
+            "description": "How it stands",
+            "content": {"application/json": {"schema": {
+              "type": "object", "required": ["status"],
+              "properties": {"status": {"enum": ["live", "ready", "draining", "ok"]}}
+            }}}
+          },
+          "BadRequest": {
+            "description": "The parameter params is malformed; the text says what is wrong",
+            "content": {"text/plain": {"schema": {"type": "string"}}}
+          },
+          "Unauthorized": {
+            "description": "The token is missing or not accepted; the text says why",
+            "headers": {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
+            "content": {"text/plain": {"schema": {"type": "string"}}}
+          },
+          "Forbidden": {
+            "description": "The token lacks the permission tunnels.resources.read-only",
+            "content": {"text/plain": {"schema": {"type": "string"}}}
+          },
+          "NotFound": {
+            "description": "There is no live tunnel with this id",
+            "content": {"text/plain": {"schema": {"type": "string"}}}
+          }
+        },
+        "schemas": {
+          "Tunnel": {
+            "type": "object",
+            "description": "What is not set is left out.",
+            "required": ["id", "client_id", "status"],
+            "properties": {
+              "id": {"type": "string"},
+              "creation_date": {"type": "string", "format": "date-time"},
+              "name": {"type": "string"},
+              "type": {"enum": ["bytestream", "datagram"]},
+              "publish": {"type": "boolean"},
+              "protocol": {"type": "string"},
+              "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+              "geo_ip": {"type": "array", "items": {"type": "string"}},
+              "trusted_ips": {"type": "array", "items": {"type": "string"}},
+              "host": {"type": "string", "deprecated": true},
+              "hostname": {"type": "string"},
+              "port": {"type": "integer"},
+              "tls_mode": {"enum": ["terminated", "passthrough"]},
+              "tls_alpns": {"type": "array", "items": {"type": "string"}},
+              "tls_min_version": {"enum": ["tls1.2", "tls1.3"]},
+              "tls_ciphers": {"type": "array", "items": {"type": "string"}},
+              "mtls_auth": {"type": "boolean"},
+              "http_version": {"type": "string"},
+              "http_use_tls": {"type": "boolean", "deprecated": true},
+              "upstream_tls": {"type": "boolean"},
+              "token_auth": {"type": "boolean"},
+              "rstream_auth": {"type": "boolean"},
+              "challenge_mode": {"type": "boolean"},
+              "datagram_guaranteed_delivery": {"type": "boolean"},
+              "allow_cross_region_routing": {"type": "boolean"},
+              "client_id": {"type": "string"},
+              "user_id": {"type": "string"},
+              "status": {"enum": ["online"]}
+            }
+          },
+          "Client": {
+            "type": "object",
+            "description": "What is not known is left out.",
+            "required": ["id", "status"],
+            "properties": {
+              "id": {"type": "string"},
+              "status": {"enum": ["online"]},
+              "user_id": {"type": "string"},
+              "agent": {"type": "string"},
+              "channel": {"type": "string"},
+              "version": {"type": "string"},
+              "os": {"type": "string"},
+              "arch": {"type": "string"},
+              "protocol_version": {"type": "string"}
+            }
+          },
+          "WantedLabels": {
+            "type": "object",
+            "description": "All have to be there; null stands for any value.",
+            "additionalProperties": {"type": ["string", "null"]}
+          },
+          "TunnelQuery": {
+            "type": ["object", "null"],
+            "additionalProperties": false,
+            "properties": {
+              "limit": {"type": ["integer", "null"], "minimum": 1},
+              "filters": {
+                "type": ["object", "null"],
+                "additionalProperties": false,
+                "properties": {
+                  "id": {"type": ["string", "null"]},
+                  "name": {"type": ["string", "null"]},
+                  "type": {"type": ["string", "null"]},
+                  "status": {"type": ["string", "null"]},
+                  "client_id": {"type": ["string", "null"]},
+                  "user_id": {"type": ["string", "null"]},
+                  "protocol": {"type": ["string", "null"]},
+                  "hostname": {"type": ["string", "null"]},
+                  "publish": {"type": ["boolean", "null"]},
+                  "http_version": {"type": ["string", "null"]},
+                  "labels": {"oneOf": [{"$ref": "#/components/schemas/WantedLabels"}, {"type": "null"}]}
+                }
+              }
+            }
+          },
+          "ClientQuery": {
+            "type": ["object", "null"],
+            "additionalProperties": false,
+            "properties": {
+              "limit": {"type": ["integer", "null"], "minimum": 1},
+              "filters": {
+                "type": ["object", "null"],
+                "additionalProperties": false,
+                "properties": {
+                  "id": {"type": ["string", "null"]},
+                  "status": {"type": ["string", "null"]},
+                  "user_id": {"type": ["string", "null"]},
+                  "agent": {"type": ["string", "null"]},
+                  "channel": {"type": ["string", "null"]},
+                  "version": {"type": ["string", "null"]},
+                  "os": {"type": ["string", "null"]},
+                  "arch": {"type": ["string", "null"]},
+                  "protocol_version": {"type": ["string", "null"]},
+                  "labels": {"oneOf": [{"$ref": "#/components/schemas/WantedLabels"}, {"type": "null"}]}
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    """#
+}
