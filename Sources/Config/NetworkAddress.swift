@@ -14,7 +14,7 @@ public struct EngineAddress: Hashable, Sendable {
     func refusal(_ why: String) -> ConfigError {
       ConfigError(.invalidEngine, "engine address \(trimmed.quoted()): \(why); expected host, host:port or [IPv6]:port")
     }
-    if trimmed.contains("://") { throw refusal("a URL scheme is not part of it") }
+    if trimmed.contains(text: "://") { throw refusal("a URL scheme is not part of it") }
     guard let parts = HostAndPort(trimmed) else {
       throw refusal("it does not split into host and port (IPv6 addresses need brackets)")
     }

@@ -11,6 +11,12 @@ extension StringProtocol {
     return String(decoding: bytes[first...last], as: UTF8.self)
   }
 
+  /// Whether `part` is somewhere in the text.
+  func contains(text part: String) -> Bool {
+    let bytes = Array(utf8)
+    return bytes.indices.contains { bytes[$0...].starts(with: part.utf8) }
+  }
+
   /// The number that the text is, when it consists of 1 to 18 decimal digits and nothing else.
   func wholeNumber() -> Int? {
     guard (1...18).contains(utf8.count), utf8.allSatisfy(isDigit) else { return nil }

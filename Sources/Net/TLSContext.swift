@@ -59,8 +59,7 @@ public final class TLSContext {
     }
     if verifiesPeer {
       SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nil)
-      SSL_CTX_set_default_verify_paths(raw)
-      rstream_tls_take_error()
+      guard rstream_tls_trust_system(raw) == 1 else { throw Self.failure("make a TLS context") }
       if let file = settings.caFile, SSL_CTX_load_verify_locations(raw, file, nil) != 1 {
         throw Self.failure("read CA certificates from \(file)")
       }

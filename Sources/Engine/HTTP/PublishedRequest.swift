@@ -25,9 +25,8 @@ final class PublishedRequest: HTTPForwarder {
   /// A service that agreed to HTTP/2 would get requests that nobody has looked at.
   private func dropUnforwardableUpgrade() {
     head.headers.remove("HTTP2-Settings")
-    if let upgrade = head.upgrade?.lowercased(), upgrade.split(separator: ",").contains(where: { $0.contains("h2c") }) {
-      head.upgrade = nil
-    }
+    guard let offers = head.upgrade?.lowercased().split(separator: ",") else { return }
+    if offers.contains(where: { $0.drop { $0 == " " || $0 == "\t" }.hasPrefix("h2c") }) { head.upgrade = nil }
   }
 
   func start() {

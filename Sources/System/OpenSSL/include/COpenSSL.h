@@ -37,6 +37,9 @@ int rstream_tls_set_max_version(SSL_CTX *context, int version);
 void rstream_tls_set_defaults(SSL_CTX *context);
 void rstream_tls_disable_session_cache(SSL_CTX *context);
 
+/* Trusts the certificate authorities of the system, which are read when they are needed. 0 when memory is short. */
+int rstream_tls_trust_system(SSL_CTX *context);
+
 /* Lets `store` see every session ticket a server sends. It returns 1 when it keeps the session (and its reference). */
 void rstream_tls_on_new_session(SSL_CTX *context, int (*store)(SSL *, SSL_SESSION *));
 
