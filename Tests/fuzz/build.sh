@@ -8,8 +8,8 @@
 # (Swift's own crash handler hangs on what AddressSanitizer shows it.)
 #
 # A target is a folder here with Swift files, `modules`: the folders of Sources/ that it imports, each after those it
-# needs itself, one a line, a folder of Sources/System followed by the libraries to link, and `seeds`: inputs in
-# hexadecimal digits, one a line.
+# needs itself, one a line, a folder of Sources/System followed by the libraries to link, and `seeds`: inputs, one a
+# line, in hexadecimal digits or, after a quotation mark, as text with the escapes of printf's %b.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -19,10 +19,11 @@ cd "$(dirname "$0")/../.."
 }
 
 clang="$(dirname "$(realpath "$(command -v swiftc)")")/clang"
-flags=(-O -g -swift-version 6 -use-ld=lld -parse-as-library -sanitize=fuzzer,address)
+# What a target looks at need not be public.
+flags=(-O -g -swift-version 6 -enable-testing -use-ld=lld -parse-as-library -sanitize=fuzzer,address)
 
 build_target() {
-  local target=$1 out=build/fuzz/$1.objects folder libraries name header objects=() found=() linked=()
+  local target=$1 out=build/fuzz/$1.objects folder libraries name header sources objects=() found=() linked=()
   mkdir -p "$out"
   while read -r folder libraries; do
     name=${folder##*/}
@@ -35,8 +36,9 @@ build_target() {
       found+=(-I "$out/C$name")
       for name in $libraries; do linked+=("-l$name"); done
     else
+      mapfile -t sources < <(find "Sources/$folder" -name '*.swift')
       swiftc "${flags[@]}" -wmo -module-name "Rstream$name" -emit-module -emit-module-path "$out/Rstream$name.swiftmodule" \
-        -I "$out" "${found[@]}" -c Sources/"$folder"/*.swift -o "$out/Rstream$name.o"
+        -I "$out" "${found[@]}" -c "${sources[@]}" -o "$out/Rstream$name.o"
       objects+=("$out/Rstream$name.o")
     fi
   done <"Tests/fuzz/$target/modules"
@@ -47,11 +49,15 @@ build_target() {
 build_corpus() {
   local line number=0
   mkdir -p "build/fuzz/$1.corpus"
-  while read -r line; do
+  while IFS= read -r line; do
     [[ $line == \#* ]] && continue
     number=$((number + 1))
-    # shellcheck disable=SC2059 # the digits are made into escapes on purpose
-    printf "$(sed 's/../\\x&/g' <<<"$line")" >"build/fuzz/$1.corpus/seed-$number"
+    if [[ $line == \"* ]]; then
+      printf '%b' "${line#\"}" >"build/fuzz/$1.corpus/seed-$number"
+    else
+      # shellcheck disable=SC2059 # the digits are made into escapes on purpose
+      printf "$(sed 's/../\\x&/g' <<<"$line")" >"build/fuzz/$1.corpus/seed-$number"
+    fi
   done <"Tests/fuzz/$1/seeds"
 }
 
