@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An engine, a client with a control channel and a private tunnel on one loop: where tests of tunnels begin. */
+#ifndef WORLD_H
+#define WORLD_H
+
+#include <rstream.h>
+#include <stdbool.h>
+
+struct world {
+  rstream_loop *loop;
+  rstream_engine *engine;
+  rstream_client *client;
+  rstream_control *control;
+  rstream_tunnel *tunnel;
+  char directory[64];
+};
+
+/* Runs the loop until *flag is true; ends the program when that takes longer than 30 s (valgrind is slow). */
+void run_until(rstream_loop *loop, const bool *flag);
+
+/* Like run_until, for a count that is to reach `wanted`. */
+void run_until_count(rstream_loop *loop, const int *count, int wanted);
+
+/* Lets the loop run through some iterations in which nothing in particular is expected. */
+void run_idle(rstream_loop *loop, int milliseconds);
+
+/* Makes an engine in development mode, started, and a client for it. */
+void world_begin(struct world *world);
+
+/* A further client of the world's engine; settings are name, value pairs that end with NULL. */
+rstream_client *world_client(struct world *world, const char *const *settings);
+
+/* Opens the world's control channel and a private tunnel called "echo" on it. */
+void world_open_tunnel(struct world *world);
+
+/* Opens a tunnel; options are name, value pairs that end with NULL. */
+rstream_tunnel *world_create_tunnel(struct world *world, const char *const *options);
+
+/* Dials a tunnel and returns the stream. */
+rstream_stream *world_dial(struct world *world, rstream_client *client, const char *name);
+
+/* Closes the loop and with it everything; removes the engine's files. */
+void world_end(struct world *world);
+
+/* Sends everything a stream receives back to it, with half close, and closes it. For rstream_tunnel_listen. */
+void echo_stream(rstream_tunnel *tunnel, rstream_stream *stream, void *data);
+
+/* Collects what a stream sends. */
+struct collector {
+  uint8_t *bytes;
+  size_t len;
+  bool ended;
+  int failure;
+};
+
+void collect(rstream_stream *stream, const uint8_t *bytes, size_t len, const rstream_error *error, void *collector);
+
+/* Sets the bool that data points to. */
+void set_flag(void *data);
+
+#endif
