@@ -35,6 +35,8 @@ public final class Stream: ByteChannelDelegate, ClientMember {
   private var isShutDown = false
   private var failure: Failure?
   private var isClosed = false
+  /// The client is closing: nothing leaves any more.
+  private var isEnding = false
 
   init(_ client: Client, _ channel: ByteChannel, id: String, peer: String) {
     self.client = client
@@ -158,6 +160,7 @@ public final class Stream: ByteChannelDelegate, ClientMember {
   /// The client goes: the application hears of it as of any failure, and may still close the stream itself.
   func clientIsClosing() {
     guard !isClosed else { return }
+    isEnding = true
     channel.delegate = nil
     channel.reset()
     client.loop.later { [self] in
@@ -191,7 +194,7 @@ public final class Stream: ByteChannelDelegate, ClientMember {
     reportsWrites = true
     client.loop.later { [self] in
       reportsWrites = false
-      if !isClosed, failure == nil, channel.queuedBytes == 0 { reportWrites(nil) }
+      if !isClosed, !isEnding, failure == nil, channel.queuedBytes == 0 { reportWrites(nil) }
     }
   }
 

@@ -82,7 +82,8 @@ static void connecting(struct world *world) {
   struct outcome outcome = connect_to(world, engine, "timeouts.connectMs", "200");
   clock_gettime(CLOCK_MONOTONIC, &after);
   CHECK_INT(outcome.code, RSTREAM_EOPERATION_TIMEOUT);
-  CHECK(after.tv_sec - before.tv_sec < 5);
+  /* Far from the default of 15 s, also on a busy machine. */
+  CHECK(after.tv_sec - before.tv_sec < 12);
 
   close(listener);
   outcome = connect_to(world, engine, NULL, NULL);
