@@ -11,8 +11,9 @@ let sanitizing = Context.environment["RSTREAM_SANITIZE"] != nil
 /// fifth of the data path and every object is used on one thread only.
 let common: [SwiftSetting] = [
   .unsafeFlags(["-warnings-as-errors"]),
-  // Regular expressions are not used, and would be a tenth of the library.
+  // Regular expressions are not used, and would be a tenth of the library; a Task would start threads.
   .unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"]),
+  .unsafeFlags(["-Xfrontend", "-disable-implicit-concurrency-module-import"]),
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 let strict = common + [.strictMemorySafety()]

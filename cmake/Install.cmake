@@ -4,9 +4,7 @@
 install(FILES "${library_file}" "${PROJECT_BINARY_DIR}/${library_soname}" "${library}" TYPE LIB)
 install(FILES include/rstream.h TYPE INCLUDE)
 install(DIRECTORY include/rstream TYPE INCLUDE)
-if(TARGET rstreamctl)
-  install(TARGETS rstreamctl)
-endif()
+install(TARGETS rstreamctl)
 
 set(cmake_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/librstream")
 configure_package_config_file(cmake/librstreamConfig.cmake.in librstreamConfig.cmake

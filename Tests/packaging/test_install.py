@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs in C and C++ find the installed library through CMake and through pkg-config, and run."""
 
+import json
 import re
 from pathlib import Path
 
@@ -60,3 +61,9 @@ def test_nothing_but_links_names_the_build_folder(prefix, build_dir):
     for path in prefix.rglob("*"):
         if path.is_file() and not path.is_symlink():
             assert str(build_dir).encode() not in path.read_bytes(), path
+
+
+def test_installed_rstreamctl_finds_the_installed_library(prefix):
+    assert json.loads(run(prefix / "bin/rstreamctl", "version", "--json"))["library"] == header_version()
+    linked = run("ldd", prefix / "bin/rstreamctl")
+    assert str(prefix) in re.search(r"librstream\.so\.1 => (\S+)", linked)[1]
