@@ -22,25 +22,43 @@ clang="$(dirname "$(realpath "$(command -v swiftc)")")/clang"
 # What a target looks at need not be public.
 flags=(-O -g -swift-version 6 -enable-testing -use-ld=lld -parse-as-library -sanitize=fuzzer,address)
 
+out=build/fuzz/modules
+declare -A built
+
+# Builds a folder of Sources/System; what is compiled and linked with it is added to `objects` and `linked`.
+build_system() {
+  local folder=$1 name=${1##*/} source library
+  mkdir -p "$out/C$name"
+  if [ -z "${built[$folder]-}" ]; then
+    echo "module C$name { header \"$(realpath "Sources/$folder/include/C$name.h")\" export * }" \
+      >"$out/C$name/module.modulemap"
+    for source in Sources/"$folder"/*.c; do
+      "$clang" -c -g -fsanitize=address -I "Sources/$folder/include" "$source" -o "$out/C$name/$(basename "$source").o"
+    done
+    built[$folder]=1
+  fi
+  objects+=("$out/C$name"/*.o)
+  found+=(-I "$out/C$name")
+  for library in "${@:2}"; do linked+=("-l$library"); done
+}
+
+# Builds another folder of Sources/.
+build_module() {
+  local sources
+  if [ -z "${built[$1]-}" ]; then
+    mapfile -t sources < <(find "Sources/$1" -name '*.swift')
+    swiftc "${flags[@]}" -wmo -module-name "Rstream$1" -emit-module -emit-module-path "$out/Rstream$1.swiftmodule" \
+      -I "$out" "${found[@]}" -c "${sources[@]}" -o "$out/Rstream$1.o"
+    built[$1]=1
+  fi
+  objects+=("$out/Rstream$1.o")
+}
+
 build_target() {
-  local target=$1 out=build/fuzz/$1.objects folder libraries name header sources objects=() found=() linked=()
-  mkdir -p "$out"
+  local target=$1 folder libraries objects=() found=() linked=()
   while read -r folder libraries; do
-    name=${folder##*/}
-    if [ "$name" != "$folder" ]; then
-      header=$(realpath "Sources/$folder/include/C$name.h")
-      mkdir -p "$out/C$name"
-      echo "module C$name { header \"$header\" export * }" >"$out/C$name/module.modulemap"
-      "$clang" -c -g -fsanitize=address -I "Sources/$folder/include" "Sources/$folder/shim.c" -o "$out/C$name.o"
-      objects+=("$out/C$name.o")
-      found+=(-I "$out/C$name")
-      for name in $libraries; do linked+=("-l$name"); done
-    else
-      mapfile -t sources < <(find "Sources/$folder" -name '*.swift')
-      swiftc "${flags[@]}" -wmo -module-name "Rstream$name" -emit-module -emit-module-path "$out/Rstream$name.swiftmodule" \
-        -I "$out" "${found[@]}" -c "${sources[@]}" -o "$out/Rstream$name.o"
-      objects+=("$out/Rstream$name.o")
-    fi
+    # shellcheck disable=SC2086 # one word for each library
+    if [[ $folder == */* ]]; then build_system "$folder" $libraries; else build_module "$folder"; fi
   done <"Tests/fuzz/$target/modules"
   swiftc "${flags[@]}" -module-name "Fuzz_$target" -I "$out" "${found[@]}" Tests/fuzz/"$target"/*.swift "${objects[@]}" \
     "${linked[@]}" -o "build/fuzz/$target"
@@ -61,6 +79,8 @@ build_corpus() {
   done <"Tests/fuzz/$1/seeds"
 }
 
+rm -rf "$out"
+mkdir -p "$out"
 for target; do
   [ -f "Tests/fuzz/$target/modules" ] || {
     echo "$0: there is no target $target" >&2
