@@ -223,6 +223,15 @@ struct HTTP1ExchangeTests {
     gateway.close()
   }
 
+  @Test func anUpgradeThatNobodyAskedForIs502() throws {
+    let gateway = try HTTPGateway()
+    gateway.client.send(get)
+    try gateway.service().send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: Upgrade\r\n\r\n")
+    gateway.test.run { gateway.client.isOver }
+    #expect(gateway.client.text.hasPrefix("HTTP/1.1 502 "))
+    gateway.close()
+  }
+
   @Test func aRefusedUpgradeIsAnOrdinaryResponse() throws {
     let gateway = try HTTPGateway()
     gateway.client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")

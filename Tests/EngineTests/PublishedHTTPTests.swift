@@ -36,7 +36,9 @@ import Testing
     let tunnel = try client.tunnel { $0.name = "web" }
     let consumer = try consumer(harness, tunnel.hostname)
     consumer.send(
-      get(tunnel.host, "/a/../b?c=%2F", "Origin: https://x\r\nX-Forwarded-For: 9.9.9.9\r\nForwarded: for=x\r\n"))
+      get(
+        tunnel.host, "/a/../b?c=%2F",
+        "Origin: https://x\r\nX-Forwarded-For: 9.9.9.9\r\nX_forwarded-Host: x\r\nForwarded: for=x\r\n"))
     let request = try client.nextRequest()
     #expect(request.sourceIP == .v4(0x7F00_0001))
     let service = try client.deliver(request)

@@ -6,9 +6,12 @@ extension HTTPHeaders {
   /// not tell it from ours.
   mutating func setForwarded(for peer: SocketAddress?, scheme: String, host: String) {
     remove("Forwarded")
-    remove("X-Forwarded-For")
+    // To many services "_" and "-" in a name are the same.
+    for prefix in ["X-Forwarded-", "X-Forwarded_", "X_Forwarded-", "X_Forwarded_"] {
+      for what in ["For", "Proto", "Host"] { remove(prefix + what) }
+    }
     if let address = peer?.hostText, !address.isEmpty { append("X-Forwarded-For", address) }
-    set("X-Forwarded-Proto", scheme)
-    set("X-Forwarded-Host", host)
+    append("X-Forwarded-Proto", scheme)
+    append("X-Forwarded-Host", host)
   }
 }

@@ -12,6 +12,7 @@ final class HTTP1Upstream: HTTPUpstream, ByteChannelDelegate, HTTP1Receiver {
 
   // The request being answered.
   private var isConnect = false
+  private var mayLeaveHTTP = false
   private var isChunked = false
   private var requestHasEnded = false
   private var trailers = HTTPHeaders()
@@ -44,6 +45,7 @@ final class HTTP1Upstream: HTTPUpstream, ByteChannelDelegate, HTTP1Receiver {
   func send(_ head: HTTPRequestHead, _ body: HTTPBodyLength, for exchange: HTTPExchange) {
     self.exchange = exchange
     isConnect = head.method == "CONNECT"
+    mayLeaveHTTP = isConnect || head.upgrade != nil
     isChunked = body == .streamed
     requestHasEnded = false
     hasReceived = false
@@ -96,6 +98,7 @@ final class HTTP1Upstream: HTTPUpstream, ByteChannelDelegate, HTTP1Receiver {
       guard !isClosed else { return }
       let rest = UnsafeRawBufferPointer(rebasing: bytes[used...])
       if let head = upgrade {
+        guard mayLeaveHTTP else { return fail(.badResponse("a change of protocols that nobody asked for")) }
         leaveHTTP(exchange, head, rest)
       } else if !rest.isEmpty {
         // More than was asked for: where the next response would begin is not known.

@@ -68,15 +68,23 @@ final class ServicePool {
   private var idle: [(tunnel: Tunnel, service: HTTP1Upstream)] = []
 
   func take(_ tunnel: Tunnel) -> HTTP1Upstream? {
-    idle.removeAll { !$0.service.isReusable }
+    dropUseless()
     guard let index = idle.lastIndex(where: { $0.tunnel === tunnel }) else { return nil }
     return idle.remove(at: index).service
   }
 
   func put(_ service: HTTP1Upstream, _ tunnel: Tunnel) {
-    idle.removeAll { !$0.service.isReusable }
-    if idle.count == Self.limit { idle.removeFirst().service.close() }
     idle.append((tunnel, service))
+    dropUseless()
+    if idle.count > Self.limit { idle.removeFirst().service.close() }
+  }
+
+  private func dropUseless() {
+    idle.removeAll { entry in
+      let isUseless = !entry.tunnel.isOpen || !entry.service.isReusable
+      if isUseless { entry.service.close() }
+      return isUseless
+    }
   }
 
   func removeAll() {

@@ -91,7 +91,7 @@ final class PublishedRequest: HTTPForwarder {
   func exchangeEnded(cleanly: Bool) {
     opening?.cancel()
     opening = nil
-    if cleanly, let service, service.isReusable { connection.services.put(service, tunnel) }
+    if cleanly, let service { connection.services.put(service, tunnel) }
     service = nil
   }
 }
