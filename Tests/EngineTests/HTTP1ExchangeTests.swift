@@ -350,6 +350,31 @@ struct HTTP1ExchangeTests {
     gateway.close()
   }
 
+  @Test func aSecondHeadThatDoesNotComeInTimeIs408() throws {
+    let gateway = try HTTPGateway(firstHead: 50)
+    gateway.onRequest = { _, exchange in exchange.answer(200, "ok") }
+    gateway.client.send(get)
+    gateway.test.run { gateway.client.text.hasSuffix("ok\n") }
+    _ = gateway.client.take()
+    gateway.settle()
+    #expect(!gateway.client.isOver)
+    gateway.client.send("GET / HTTP/1.1\r\n")
+    gateway.test.run { gateway.client.isOver }
+    #expect(gateway.client.text.hasPrefix("HTTP/1.1 408 "))
+    gateway.close()
+  }
+
+  @Test func aClientThatTakesNothingIsCut() throws {
+    let gateway = try HTTPGateway(idle: 50)
+    gateway.client.channel.readStop()
+    gateway.client.send(get)
+    let service = try gateway.service()
+    service.send("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n")
+    service.channel.write([UInt8](repeating: 0x61, count: 50_000_000))
+    gateway.test.run { gateway.hasEnded }
+    gateway.close()
+  }
+
   @Test func idleConnectionsEnd() throws {
     let gateway = try HTTPGateway(idle: 50)
     gateway.onRequest = { _, exchange in exchange.answer(200, "ok") }
@@ -397,6 +422,34 @@ struct HTTP1ExchangeTests {
     busy.close()
   }
 
+  @Test func drainingRefusesNothingThatIsOnItsWay() throws {
+    let gateway = try HTTPGateway()
+    gateway.onRequest = { _, exchange in exchange.answer(503, "no more") }
+    gateway.client.send("GET / HTTP/1.1\r\n")
+    gateway.settle()
+    gateway.sessions.drain()
+    gateway.client.send("Host: x\r\n\r\n")
+    gateway.test.run { gateway.client.isOver }
+    #expect(gateway.client.text.hasPrefix("HTTP/1.1 503 "))
+    #expect(gateway.client.text.contains("\r\nConnection: close\r\n"))
+    gateway.close()
+  }
+
+  @Test func whatHasLeftHTTPGoesOnUntilItIsCut() throws {
+    let gateway = try HTTPGateway()
+    gateway.client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+    let service = try gateway.service()
+    _ = service.take()
+    service.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: Upgrade\r\n\r\n")
+    gateway.test.run { !gateway.client.received.isEmpty }
+    gateway.sessions.drain()
+    gateway.client.send("still here")
+    gateway.test.run { service.text == "still here" }
+    gateway.sessions.cut()
+    gateway.test.run { service.isOver && gateway.client.isOver }
+    gateway.close()
+  }
+
   @Test func cuttingEndsEverything() throws {
     let gateway = try HTTPGateway()
     gateway.client.send(get)
@@ -406,4 +459,9 @@ struct HTTP1ExchangeTests {
     #expect(gateway.sessions.isEmpty)
     gateway.close()
   }
+}
+
+@Test func datesAreWrittenInEnglishAndGreenwich() {
+  #expect(HTTPDate.text(784_111_777) == "Sun, 06 Nov 1994 08:49:37 GMT")
+  #expect(HTTPDate.text(0) == "Thu, 01 Jan 1970 00:00:00 GMT")
 }

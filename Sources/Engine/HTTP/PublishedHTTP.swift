@@ -6,6 +6,8 @@ import RstreamNet
 final class PublishedHTTP: HTTPHandler {
   let engine: Engine
   let peer: SocketAddress?
+  /// The peer's address in words, as services get it with every request.
+  let peerText: String
   let services = ServicePool()
   /// The host name of the TLS handshake.
   private let serverName: String
@@ -20,6 +22,7 @@ final class PublishedHTTP: HTTPHandler {
     self.engine = engine
     self.serverName = serverName
     self.peer = peer
+    peerText = peer?.hostText ?? ""
   }
 
   func handle(_ exchange: HTTPExchange) {

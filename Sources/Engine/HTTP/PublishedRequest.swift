@@ -18,7 +18,7 @@ final class PublishedRequest: HTTPForwarder {
     self.tunnel = tunnel
     self.connection = connection
     self.head = head
-    self.head.headers.setForwarded(for: connection.peer, scheme: head.scheme, host: head.authority)
+    self.head.headers.setForwarded(for: connection.peerText, scheme: head.scheme, host: head.authority)
     dropUnforwardableUpgrade()
   }
 
