@@ -6,15 +6,14 @@ import RstreamWire
 /// first message. All of that has one deadline.
 final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate {
   /// Bytes of records around a ClientHello of the largest size.
-  private static let helloLimit = ClientHello.limit + 8192
-  /// A ClientHello that comes in crumbs is looked at again and again, but not for ever.
-  private static let parseLimit = 16 << 20
+  private static let helloLimit = 2 * ClientHelloReader.limit
 
   private let engine: Engine
   private let socket: SocketChannel
   private var timer: LoopTimer?
+  private var reader = ClientHelloReader()
+  /// As they came, for whoever does the handshake.
   private var helloBytes: [UInt8] = []
-  private var parsed = 0
   private var tls: TLSChannel?
   private var messages: MessageChannel?
 
@@ -51,15 +50,14 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
 
   func channel(_ channel: ByteChannel, received bytes: UnsafeRawBufferPointer) {
     helloBytes.append(contentsOf: bytes)
-    parsed += helloBytes.count
-    switch ClientHello.parse(helloBytes) {
+    switch reader.append(bytes) {
     case .complete(let hello):
       socket.delegate = nil
       socket.readStop()
       helloBytes.withUnsafeBytes { socket.unread($0) }
       helloBytes = []
       route(hello)
-    case .incomplete where helloBytes.count <= Self.helloLimit && parsed <= Self.parseLimit:
+    case .incomplete where helloBytes.count <= Self.helloLimit:
       break
     case .incomplete, .invalid:
       Log.debug("engine", "\(peer): not TLS")

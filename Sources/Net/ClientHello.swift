@@ -12,67 +12,29 @@ public struct ClientHello: Equatable, Sendable {
     self.protocols = protocols
   }
 
-  /// Hellos with hybrid key shares take a few kilobytes; nothing reasonable comes near this.
-  public static let limit = 32_768
-
-  public enum Outcome: Equatable {
-    case complete(ClientHello)
-    /// More bytes are needed.
-    case incomplete
-    /// This is no ClientHello.
-    case invalid
-  }
-
-  /// Looks at the first bytes of a connection: TLS records that carry a ClientHello, split however the client likes.
-  public static func parse(_ bytes: [UInt8]) -> Outcome {
-    var handshake: [UInt8] = []
-    var records = Cursor(bytes[...])
-    while true {
-      guard let type = records.byte() else { return .incomplete }
-      guard type == 22 else { return .invalid }
-      guard let major = records.byte() else { return .incomplete }
-      guard major == 3 else { return .invalid }
-      guard records.byte() != nil, let length = records.uint16() else { return .incomplete }
-      guard length > 0, length <= 16_384 + 256 else { return .invalid }
-      let fragment = records.upTo(length)
-      handshake.append(contentsOf: fragment)
-      if let first = handshake.first, first != 1 { return .invalid }
-      if handshake.count >= 4 {
-        let needed = 4 + (Int(handshake[1]) << 16 | Int(handshake[2]) << 8 | Int(handshake[3]))
-        guard needed <= limit else { return .invalid }
-        if handshake.count >= needed {
-          guard let hello = body(handshake[4..<needed]) else { return .invalid }
-          return .complete(hello)
-        }
-      }
-      if fragment.count < length { return .incomplete }
-    }
-  }
-
-  private static func body(_ bytes: ArraySlice<UInt8>) -> ClientHello? {
-    var cursor = Cursor(bytes)
+  /// Reads the body of the handshake message; nil when it is none.
+  init?(body: ArraySlice<UInt8>) {
+    var cursor = Cursor(body)
     // legacy_version, random, session id, cipher suites, compression methods
     guard cursor.skip(2 + 32), cursor.vector8() != nil, cursor.vector16() != nil, cursor.vector8() != nil else {
       return nil
     }
-    var hello = ClientHello()
-    if cursor.isAtEnd { return hello }
+    if cursor.isAtEnd { return }
     guard let extensions = cursor.vector16() else { return nil }
     var rest = Cursor(extensions)
     while !rest.isAtEnd {
       guard let type = rest.uint16(), let content = rest.vector16() else { return nil }
       switch type {
       case 0:
-        guard let name = serverName(content) else { return nil }
-        hello.serverName = name
+        guard let name = Self.serverName(content) else { return nil }
+        serverName = name
       case 16:
-        guard let protocols = protocols(content) else { return nil }
-        hello.protocols = protocols
+        guard let names = Self.protocols(content) else { return nil }
+        protocols = names
       default:
         break
       }
     }
-    return hello
   }
 
   private static func serverName(_ content: ArraySlice<UInt8>) -> String? {
@@ -126,11 +88,6 @@ private struct Cursor {
 
   mutating func take(_ count: Int) -> ArraySlice<UInt8>? {
     guard rest.count >= count else { return nil }
-    defer { rest = rest.dropFirst(count) }
-    return rest.prefix(count)
-  }
-
-  mutating func upTo(_ count: Int) -> ArraySlice<UInt8> {
     defer { rest = rest.dropFirst(count) }
     return rest.prefix(count)
   }

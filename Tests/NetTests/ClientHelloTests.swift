@@ -17,6 +17,11 @@ struct ClientHelloTests {
     return [1, UInt8(body.count >> 16), UInt8(body.count >> 8 & 255), UInt8(body.count & 255)] + body
   }
 
+  private func parse(_ bytes: [UInt8]) -> ClientHelloReader.Outcome {
+    var reader = ClientHelloReader()
+    return bytes.withUnsafeBytes { reader.append($0) }
+  }
+
   /// The handshake message in records of at most `size` bytes.
   private func records(_ message: [UInt8], of size: Int = 16_384) -> [UInt8] {
     var bytes: [UInt8] = []
@@ -31,30 +36,41 @@ struct ClientHelloTests {
   @Test func findsNameAndProtocols() {
     let bytes = records(hello(name: "Web.T.localhost", protocols: ["h2", "http/1.1"]))
     #expect(
-      ClientHello.parse(bytes) == .complete(ClientHello(serverName: "web.t.localhost", protocols: ["h2", "http/1.1"])))
+      parse(bytes) == .complete(ClientHello(serverName: "web.t.localhost", protocols: ["h2", "http/1.1"])))
   }
 
   @Test func withoutExtensions() {
-    #expect(ClientHello.parse(records(hello(name: nil, protocols: nil))) == .complete(ClientHello()))
+    #expect(parse(records(hello(name: nil, protocols: nil))) == .complete(ClientHello()))
   }
 
   @Test(arguments: [1, 3, 17, 100, 1400]) func acceptsSplitRecords(size: Int) {
     let message = hello(name: "a.example", protocols: nil, padding: 1800)
-    #expect(ClientHello.parse(records(message, of: size)) == .complete(ClientHello(serverName: "a.example")))
+    #expect(parse(records(message, of: size)) == .complete(ClientHello(serverName: "a.example")))
+  }
+
+  @Test(arguments: [1, 2, 7, 1000]) func acceptsSplitSegments(size: Int) {
+    let bytes = records(hello(name: "a.example", protocols: nil, padding: 1800), of: 50)
+    var reader = ClientHelloReader()
+    var outcomes: [ClientHelloReader.Outcome] = []
+    for start in stride(from: 0, to: bytes.count, by: size) {
+      outcomes.append(bytes[start..<min(start + size, bytes.count)].withUnsafeBytes { reader.append($0) })
+    }
+    #expect(outcomes.last == .complete(ClientHello(serverName: "a.example")))
+    #expect(outcomes.dropLast().allSatisfy { $0 == .incomplete })
   }
 
   @Test func everyPrefixIsIncomplete() {
     let bytes = records(hello(name: "a.example", protocols: ["x"]), of: 40)
     for count in 0..<bytes.count {
-      #expect(ClientHello.parse(Array(bytes[..<count])) == .incomplete, "prefix of \(count)")
+      #expect(parse(Array(bytes[..<count])) == .incomplete, "prefix of \(count)")
     }
   }
 
   @Test func refusesWhatIsNoHello() {
-    #expect(ClientHello.parse(Array("GET / HTTP/1.1\r\n".utf8)) == .invalid)
-    #expect(ClientHello.parse([22, 3, 1, 0, 4, 2, 0, 0, 0]) == .invalid)
-    #expect(ClientHello.parse([22, 3, 1, 0xFF, 0xFF]) == .invalid)
-    #expect(ClientHello.parse([22, 3, 1, 0, 4, 1, 0xFF, 0xFF, 0xFF]) == .invalid)
+    #expect(parse(Array("GET / HTTP/1.1\r\n".utf8)) == .invalid)
+    #expect(parse([22, 3, 1, 0, 4, 2, 0, 0, 0]) == .invalid)
+    #expect(parse([22, 3, 1, 0xFF, 0xFF]) == .invalid)
+    #expect(parse([22, 3, 1, 0, 4, 1, 0xFF, 0xFF, 0xFF]) == .invalid)
   }
 
   @Test func neverTrapsOnMutatedBytes() {
@@ -64,7 +80,7 @@ struct ClientHelloTests {
       for _ in 0..<8 {
         var mutated = bytes
         mutated[index] = UInt8.random(in: 0...255, using: &generator)
-        _ = ClientHello.parse(mutated)
+        _ = parse(mutated)
       }
     }
   }

@@ -6,12 +6,17 @@ import RstreamNet
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
   let bytes = Array(UnsafeBufferPointer(start: data, count: count))
-  guard case .complete(let hello) = ClientHello.parse(bytes) else { return 0 }
-  guard ClientHello.parse(bytes + [22, 3, 3, 0, 1, 0]) == .complete(hello) else {
+  guard case .complete(let hello) = parse(bytes) else { return 0 }
+  guard parse(bytes + [22, 3, 3, 0, 1, 0]) == .complete(hello) else {
     fatalError("changed by what follows")
   }
   for end in stride(from: 0, to: count, by: max(1, count / 16)) {
-    if case .invalid = ClientHello.parse(Array(bytes[..<end])) { fatalError("a prefix of a hello is invalid") }
+    if case .invalid = parse(Array(bytes[..<end])) { fatalError("a prefix of a hello is invalid") }
   }
   return 0
+}
+
+private func parse(_ bytes: [UInt8]) -> ClientHelloReader.Outcome {
+  var reader = ClientHelloReader()
+  return bytes.withUnsafeBytes { reader.append($0) }
 }
