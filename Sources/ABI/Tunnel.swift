@@ -10,6 +10,7 @@ final class TunnelHandle: EndingHandle {
   private let tunnel: Tunnel
   private let address: StableString
   private var properties = StableStrings()
+  private lazy var propertyNames = tunnel.propertyNames.map { StableString($0) }
 
   init(_ tunnel: Tunnel, below control: ControlHandle) {
     self.control = control
@@ -30,6 +31,11 @@ final class TunnelHandle: EndingHandle {
 
   /// A property as the engine confirmed it; lent.
   func property(_ name: String) -> UnsafePointer<CChar>? { properties.lend(name, tunnel.property(name)) }
+
+  /// The name of a property as the engine confirmed it; lent.
+  func propertyName(_ index: Int) -> UnsafePointer<CChar>? {
+    propertyNames.indices.contains(index) ? propertyNames[index].pointer : nil
+  }
 
   func listen(_ cb: rstream_stream_cb?, _ data: UnsafeMutableRawPointer?) throws(Failure) {
     guard let cb else { return try tunnel.listen(nil) }
@@ -64,6 +70,11 @@ final class TunnelHandle: EndingHandle {
 public func rstream_tunnel_property(_ tunnel: OpaquePointer?, _ name: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
   guard let tunnel = TunnelHandle.at(tunnel), let name = String(from: name) else { return nil }
   return tunnel.property(name)
+}
+
+@_cdecl("rstream_tunnel_property_name") @implementation
+public func rstream_tunnel_property_name(_ tunnel: OpaquePointer?, _ index: Int) -> UnsafePointer<CChar>? {
+  TunnelHandle.at(tunnel)?.propertyName(index)
 }
 
 @_cdecl("rstream_tunnel_forwarding_address") @implementation

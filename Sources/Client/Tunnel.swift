@@ -46,6 +46,9 @@ public final class Tunnel {
   /// A property as the engine confirmed it, under its name in rstream/tunnel.h.
   public func property(_ name: String) -> String? { properties.get(name) }
 
+  /// Names of the properties that the engine confirmed.
+  public var propertyNames: [String] { properties.names }
+
   // MARK: Receiving streams
 
   /// Has incoming streams, those that wait first, given to `accept`; nil lets them wait again.

@@ -57,6 +57,12 @@ public struct TunnelOptions: Equatable, Sendable {
     return TunnelProperty(rawValue: name)?.text(self)
   }
 
+  /// Names of the properties that are set.
+  public var names: [String] {
+    let properties = TunnelProperty.allCases.filter { $0.text(self) != nil }
+    return properties.map(\.rawValue) + labels.keys.map { "labels.\($0)" }.sorted()
+  }
+
   private static func labelKey(_ name: String) -> String? {
     name.hasPrefix("labels.") ? String(name.dropFirst(7)) : nil
   }

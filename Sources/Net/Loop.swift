@@ -118,7 +118,11 @@ public final class Loop {
   public var descriptor: Int32 { uv_backend_fd(uv) }
 
   /// Milliseconds after which `run` has something to do; -1 when only the descriptor tells.
-  public var timeout: Int32 { uv_loop_alive(uv) == 0 ? -1 : uv_backend_timeout(uv) }
+  public var timeout: Int32 {
+    // The descriptor keeps silent about what the loop has yet to tell its backend to watch.
+    if rstream_uv_has_new_watchers(uv) != 0 { return 0 }
+    return uv_loop_alive(uv) == 0 ? -1 : uv_backend_timeout(uv)
+  }
 
   // MARK: Deferred work and posts
 

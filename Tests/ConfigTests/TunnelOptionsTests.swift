@@ -38,6 +38,12 @@ import Testing
     #expect(options == TunnelOptions())
   }
 
+  @Test func whatIsSetIsListed() throws {
+    #expect(TunnelOptions().names == [])
+    let set = try options(["labels.b": "", "port": "1", "name": "web", "labels.a": "x", "publish": "false"])
+    #expect(set.names == ["name", "publish", "port", "labels.a", "labels.b"])
+  }
+
   @Test func listsAreTrimmed() throws {
     #expect(try options(["tls_alpns": " h2 ,, http/1.1 "]).tlsALPNs == ["h2", "http/1.1"])
   }

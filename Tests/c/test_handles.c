@@ -54,6 +54,7 @@ static void null_handles(void) {
   CHECK_INT(rstream_control_close(NULL, NULL, NULL), UV_EINVAL);
 
   CHECK(rstream_tunnel_property(NULL, "id") == NULL);
+  CHECK(rstream_tunnel_property_name(NULL, 0) == NULL);
   CHECK(rstream_tunnel_forwarding_address(NULL) == NULL);
   CHECK_INT(rstream_tunnel_listen(NULL, NULL, NULL), UV_EINVAL);
   CHECK_INT(rstream_tunnel_forward(NULL, "80", NULL, NULL, NULL), UV_EINVAL);

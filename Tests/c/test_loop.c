@@ -3,6 +3,7 @@
 #include <rstream.h>
 #include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "check.h"
@@ -121,6 +122,15 @@ static void stopping(void) {
   CHECK_INT(rstream_loop_close(current, NULL, NULL), 0);
 }
 
+static int arrivals;
+
+static void arrived(uv_poll_t *watcher, int status, int events) {
+  CHECK_INT(status, 0);
+  CHECK_INT(events, UV_READABLE);
+  CHECK_INT(uv_poll_stop(watcher), 0);
+  arrivals++;
+}
+
 /* Drives a loop as a foreign one does: waits for its descriptor, for as long as its timeout says. */
 static void driven_from_outside(void) {
   rstream_loop *loop = NULL;
@@ -144,7 +154,25 @@ static void driven_from_outside(void) {
   CHECK(timeout > 0 && timeout <= 60000);
   uv_close((uv_handle_t *)&timer, NULL);
   CHECK_INT(rstream_loop_timeout(loop), 0);
+  CHECK_INT(rstream_loop_run_nowait(loop), 0);
+
+  /* A descriptor that is newly watched asks for a turn at once: the loop's own descriptor does not know of it. */
+  uv_poll_t watcher;
+  int ends[2];
+  CHECK_INT(pipe(ends), 0);
+  CHECK_INT(uv_poll_init(rstream_loop_uv(loop), &watcher, ends[0]), 0);
+  CHECK_INT(uv_poll_start(&watcher, UV_READABLE, arrived), 0);
+  CHECK_INT(rstream_loop_timeout(loop), 0);
+  CHECK_INT(rstream_loop_run_nowait(loop), 1);
+  CHECK_INT(rstream_loop_timeout(loop), -1);
+  CHECK_INT(poll(&wait, 1, 0), 0);
+  CHECK_INT(write(ends[1], "x", 1), 1);
+  CHECK_INT(poll(&wait, 1, 5000), 1);
+  CHECK_INT(rstream_loop_run_nowait(loop), 0);
+  CHECK_INT(arrivals, 1);
+  uv_close((uv_handle_t *)&watcher, NULL);
   CHECK_INT(rstream_loop_close(loop, NULL, NULL), 0);
+  CHECK_INT(close(ends[0]) | close(ends[1]), 0);
 }
 
 static void *misuse(void *data) {

@@ -30,7 +30,7 @@
  * | challenge_mode               | bool   | browsers solve a challenge |
  *
  * Additional names that the engine fills in and rstream_tunnel_property() returns: id, creation_date (RFC 3339), host
- * (hostname, with the port unless it is 443).
+ * (hostname, with the port unless it is 443). rstream_tunnel_property_name() lists what is set.
  */
 #ifndef RSTREAM_TUNNEL_H
 #define RSTREAM_TUNNEL_H
@@ -68,6 +68,13 @@ RSTREAM_API int rstream_control_create_tunnel(rstream_control *control, const rs
 
 /** A property as the engine confirmed it; NULL when unset. Lists come comma-separated. Borrowed while the handle lives. */
 RSTREAM_API const char *rstream_tunnel_property(const rstream_tunnel *tunnel, const char *name);
+
+/**
+ * Names of the properties that the engine confirmed, "labels.<key>" for each label, in no particular order.
+ * @param index  from 0
+ * @return the name, borrowed while the handle lives; NULL past the last one
+ */
+RSTREAM_API const char *rstream_tunnel_property_name(const rstream_tunnel *tunnel, size_t index);
 
 /**
  * Where others reach the tunnel: "https://host", "host:port (tls)", "rstrm://name (unpublished)" (spec: tunnel
