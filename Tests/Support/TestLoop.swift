@@ -10,7 +10,7 @@ public final class TestLoop {
 
   public init() throws { loop = try Loop.make() }
 
-  /// Runs the loop until `condition` holds; fails the test when that takes longer than a minute, which only a busy machine comes near.
+  /// Runs the loop until `condition` holds; fails the test when that takes longer than a minute.
   public func run(
     _ what: String = "a result", _ location: SourceLocation = #_sourceLocation, until condition: () -> Bool
   ) {
