@@ -9,6 +9,7 @@ docs/performance.md tells what is measured and how to read it.
 import argparse
 import json
 import os
+import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -57,6 +58,8 @@ class Bench:
         self.descriptors = measure.raise_descriptors()
         self.programs = Path(arguments.build).resolve() / "bench"
         measure.compile_programs(self.programs)
+        load, cores = os.getloadavg()[0], os.cpu_count()
+        self.note(f"Linux {platform.release()}, {cores} cores, load before the start {load:.1f}")
         self.peers = []
         for peer in all_peers(directory, Path(arguments.build).resolve()):
             if peer.name not in arguments.peers:
@@ -112,7 +115,7 @@ class Bench:
                     self.add(peer, self.attempt(peer, "idle", memory))
 
     def held(self, ours):
-        made = lambda: measure.held_at_once(self.programs, ours, self.service, self.descriptors, self.arguments.quick)
+        made = lambda: measure.held_at_once(self.programs, ours, self.service, self.descriptors)
         values = self.attempt(ours, "held", made)
         if values:
             self.add(ours, values[0])

@@ -134,10 +134,10 @@ def idle_memory(programs, peer, service, quick):
     return {side: (b - a) / count for side, a, b in zip(("idle, server", "idle, client"), before, after)}
 
 
-def held_at_once(programs, peer, service, descriptors, quick):
+def held_at_once(programs, peer, service, descriptors):
     """Holds idle streams, then uses some of them at once. A process has two descriptors a stream: engine and agent."""
     possible = (descriptors - SPARE_DESCRIPTORS) // 2
-    count = min(IDLE_STREAMS // (10 if quick else 1), possible)
+    count = min(IDLE_STREAMS, possible)
     peer.start(service.port)
     try:
         with Holder(programs, peer.port, count) as holder:
@@ -147,8 +147,8 @@ def held_at_once(programs, peer, service, descriptors, quick):
     finally:
         peer.stop()
     note = f"{count} asked for"
-    if possible < IDLE_STREAMS and not quick:
-        note += f": no more than {descriptors} descriptors a process here"
+    if count < IDLE_STREAMS:
+        note += f", all that the {descriptors} descriptors of a process allow here"
     return {"held at once": min(alive, alive_then), "used at once": used}, note
 
 
