@@ -41,7 +41,8 @@ final class PublishedRequest: HTTPForwarder {
 
   private func open() {
     isReused = false
-    opening = ServiceOpening(tunnel, source: connection.peer, connection.engine) { [self] result in
+    let transport: ServiceOpening.Transport = tunnel.properties.upstreamTLS == true ? .tls("http/1.1") : .plain
+    opening = ServiceOpening(tunnel, transport, source: connection.peer, connection.engine) { [self] result in
       opening = nil
       switch result {
       case .success(let channel): connect(HTTP1Upstream(channel))

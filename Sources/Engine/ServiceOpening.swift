@@ -4,27 +4,39 @@ import RstreamNet
 /// A stream of a tunnel that becomes a connection to the service behind it: the owner is asked for the stream, and where
 /// the service speaks TLS the handshake is done over it.
 final class ServiceOpening {
+  /// What the service speaks below its own protocol.
+  enum Transport {
+    case plain
+    /// TLS, offered with this protocol; "" offers none.
+    case tls(String)
+  }
+
   typealias Completion = (Result<ByteChannel, StreamFailure>) -> Void
 
   private let engine: Engine
   private let tunnel: Tunnel
+  private let transport: Transport
+  /// The stream's id.
+  private(set) var id = ""
   private var completion: Completion?
   private var pending: PendingStream?
   private var handshake: TLSChannel?
   private var timer: LoopTimer?
 
-  /// - Parameter completion: gets a channel that nobody reads; called once, never inside this call, not after `cancel`
-  init(_ tunnel: Tunnel, source: SocketAddress?, _ engine: Engine, _ completion: @escaping Completion) {
+  /// - Parameters:
+  ///   - source: the consumer's address, which the owner is told
+  ///   - completion: gets a channel that nobody reads; called once, never inside this call, not after `cancel`
+  init(
+    _ tunnel: Tunnel, _ transport: Transport, source: SocketAddress?, _ engine: Engine,
+    _ completion: @escaping Completion
+  ) {
     self.engine = engine
     self.tunnel = tunnel
+    self.transport = transport
     self.completion = completion
-    pending = engine.broker.open(tunnel, source: source) { [self] result in
-      pending = nil
-      switch result {
-      case .success(let channel) where tunnel.properties.upstreamTLS == true: startTLS(over: channel)
-      case .success, .failure: finish(result)
-      }
-    }
+    let pending = engine.broker.open(tunnel, source: source) { [self] result in opened(result) }
+    self.pending = pending
+    id = pending.id
   }
 
   func cancel() {
@@ -34,13 +46,22 @@ final class ServiceOpening {
     release()
   }
 
-  private func startTLS(over channel: ByteChannel) {
+  private func opened(_ result: Result<ByteChannel, StreamFailure>) {
+    pending = nil
+    if case .success(let channel) = result, case .tls(let name) = transport {
+      startTLS(over: channel, offering: name)
+    } else {
+      finish(result)
+    }
+  }
+
+  private func startTLS(over channel: ByteChannel, offering name: String) {
     timer = LoopTimer(engine.loop, after: engine.streamTimeout) { [weak self] in
       self?.handshake?.reset()
       self?.finish(.failure(.timeout))
     }
     do throws(Failure) {
-      let context = try tunnel.tls.upstream(offering: "http/1.1")
+      let context = try tunnel.tls.upstream(offering: name)
       handshake = try TLSChannel(client: context, over: channel, serverName: tunnel.properties.hostname ?? "") {
         [self] failure in
         if let failure { Log.debug("engine", "tunnel \(tunnel.id): \(failure.message)") }
