@@ -84,6 +84,7 @@ public final class Engine: LoopChild {
   }
 
   private func listen() throws(Failure) {
+    if settings.tcpPortRange != nil, let host = settings.tcpListenHost { _ = try Self.resolve(host, 0) }
     if let address = settings.tlsListen {
       tlsListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [self] socket in
         if connections.admit(socket) { _ = EdgeConnection(self, socket) }

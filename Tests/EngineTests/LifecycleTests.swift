@@ -98,6 +98,22 @@ import Testing
     harness.finish()
   }
 
+  @Test(arguments: ["tls.listen_addr", "http.listen_addr", "tcp.listen_host"])
+  func addressesThatAreNotOfThisMachineAreRefusedAtTheStart(setting: String) throws {
+    let harness = try Harness()
+    var settings = harness.engine.settings
+    try settings.set("tcp.port_range", "20000-60000")
+    try settings.set("http.enabled", "true")
+    try settings.set("http.listen_addr", "127.0.0.1:0")
+    try settings.set(setting, setting == "tcp.listen_host" ? "somewhere.example" : "somewhere.example:0")
+    let engine = try Engine(harness.loop, settings)
+    let failure = #expect(throws: Failure.self) { try engine.start() }
+    #expect(failure?.code == ErrorCode.invalidConfig)
+    #expect(failure?.message.contains("somewhere.example") == true)
+    #expect(engine.port(of: "tls") == nil)
+    harness.finish()
+  }
+
   @Test func developmentModeMakesItsOwnCertificate() throws {
     var template = Array("/tmp/rstream-engine-XXXXXX".utf8CString)
     let directory = String(cString: mkdtemp(&template))
