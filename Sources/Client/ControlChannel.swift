@@ -123,7 +123,11 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
     }
   }
 
-  func tunnel(_ id: String) -> Tunnel? { tunnels[id] }
+  /// A tunnel that takes streams. One that is closing waits for the engine's confirmation and takes none.
+  func openTunnel(_ id: String) -> Tunnel? {
+    guard let tunnel = tunnels[id], tunnel.isOpen else { return nil }
+    return tunnel
+  }
 
   /// Tells the engine that a tunnel is over. False when there is nobody to tell.
   func sendClose(of tunnel: Tunnel) -> Bool {

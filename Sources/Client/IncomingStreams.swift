@@ -16,7 +16,7 @@ final class IncomingStreams {
 
   func open(_ request: ProxyConnReq) {
     guard let control else { return }
-    guard let tunnel = control.tunnel(request.tunnelID) else {
+    guard let tunnel = control.openTunnel(request.tunnelID) else {
       return control.answer(request.streamID, PeerError(.invalidStream, "the tunnel is not open here"))
     }
     if active.count < Self.concurrent {
@@ -42,7 +42,7 @@ final class IncomingStreams {
   private func startWaiting() {
     while active.count < Self.concurrent, !waiting.isEmpty {
       let request = waiting.removeFirst()
-      if let tunnel = control?.tunnel(request.tunnelID) {
+      if let tunnel = control?.openTunnel(request.tunnelID) {
         start(request, tunnel)
       } else {
         control?.answer(request.streamID, PeerError(.invalidStream, "the tunnel is not open here"))
