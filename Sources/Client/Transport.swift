@@ -58,8 +58,15 @@ final class Transport {
       case .failure(let failure):
         done(.failure(failure))
       case .success(let channel):
-        if channel.negotiatedProtocol != Self.alpn {
-          Log.warn("transport", "\(endpoint.host):\(endpoint.port) did not agree on rstrm/1; is it an rstream engine?")
+        guard channel.negotiatedProtocol == Self.alpn else {
+          // What is no engine gets no token and is not waited for.
+          channel.reset()
+          return done(
+            .failure(
+              Failure(
+                ErrorCode.tls,
+                "\(endpoint.host):\(endpoint.port) did not agree on the protocol rstrm/1: it is not an rstream engine"))
+          )
         }
         done(.success(channel))
       }
