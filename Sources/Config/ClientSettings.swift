@@ -47,7 +47,7 @@ public struct ClientSettings: Sendable {
         .mtlsIncomplete, "auth.mtls.certificateFile and auth.mtls.keyFile are both required, only one of them is set")
     }
     guard token == nil || certificateFile == nil else {
-      throw ConfigError(.authConflict, "a token and a client certificate cannot be used together; unset one of them")
+      throw ConfigError(.authConflict, "token and mTLS authentication cannot be used together; unset one of them")
     }
     if let token, let expiry = TokenExpiry.of(token), expiry <= now {
       throw ConfigError(

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: our engine and client as processes, and the foreign parts around them.
+
+Every process under test is stopped at the end of its test and must then end as expected, without a trace of a crash.
+"""
+
+import pytest
+
+from support.ctl import Dial, Engine, Forward, unique
+from support.fake_engine import FakeEngine
+from support.origins import HTTPSite, TCPServer
+from support.pausing_proxy import PausingProxy
+from support.ports import free_port_range
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        # Generous on a busy machine; a test that waits for a liveness timeout needs half a minute.
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(90))
+
+
+@pytest.fixture(scope="session")
+def shared_engine(tmp_path_factory):
+    """One development engine for all tests that leave no mark on it."""
+    engine = Engine(
+        tmp_path_factory.mktemp("engine"),
+        settings={"timeouts.drain_seconds": 1},
+        arguments=["--tcp-ports", free_port_range(40)],
+    )
+    yield engine
+    engine.end()
+
+
+@pytest.fixture
+def engine(shared_engine):
+    assert shared_engine.is_running, f"an earlier test ended the engine\n{shared_engine.describe()}"
+    yield shared_engine
+    assert shared_engine.is_running, f"this test ended the engine\n{shared_engine.describe()}"
+
+
+class Keeper:
+    """Makes things of one kind and ends them, newest first, when the test is over."""
+
+    def __init__(self, make, end):
+        self._make = make
+        self._end = end
+        self._made = []
+
+    def __call__(self, *arguments, **options):
+        thing = self._make(*arguments, **options)
+        self._made.append(thing)
+        return thing
+
+    def finish(self):
+        failures = []
+        for thing in reversed(self._made):
+            try:
+                self._end(thing)
+            except Exception as error:  # every one is ended; the first failure is reported
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+
+def _end_program(program):
+    if program.is_running:
+        program.end()
+    elif not program.judged:
+        program.judge(program.wait())
+
+
+@pytest.fixture
+def start_engine(tmp_path):
+    """Starts an engine of the test's own: start_engine(settings={...}, ...)."""
+    keeper = Keeper(lambda **options: Engine(tmp_path / "engine", **options), _end_program)
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def forward(tmp_path, engine_first):
+    """Starts `rstreamctl forward`: forward(engine, target, name, arguments=[...])."""
+    keeper = Keeper(lambda *a, **options: Forward(tmp_path / "forward", *a, **options), _end_program)
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def dial(tmp_path, engine_first):
+    """Starts `rstreamctl dial`: dial(engine, name)."""
+    keeper = Keeper(lambda *a, **options: Dial(tmp_path / "dial", *a, **options), _end_program)
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def engine_first(request):
+    """Orders the ends: clients stop before the engines of the same test."""
+    for name in ("start_engine", "start_fake_engine"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
+
+
+@pytest.fixture
+def client(engine):
+    """A wire-level client of the shared engine."""
+    client = engine.fake_client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def start_fake_engine(tmp_path_factory):
+    """Starts a wire-level engine: start_fake_engine(names=("localhost",), ...)."""
+    keeper = Keeper(
+        lambda **options: FakeEngine(tmp_path_factory.mktemp("fake-engine"), **options), lambda fake: fake.close()
+    )
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def fake_engine(start_fake_engine):
+    return start_fake_engine()
+
+
+@pytest.fixture
+def agent(fake_engine, forward):
+    """Our client as an agent of the fake engine: agent(target, ...) -> (process, control, tunnel properties)."""
+
+    def start(target, liveness="echo", timeout_ms=15000, auto_ack=True, arguments=(), **granted):
+        process = forward(fake_engine, target, unique("agent"), ["--no-publish", *arguments], online=False)
+        options = {} if liveness == "echo" else {"liveness": liveness}
+        control = fake_engine.accept_control(timeout_ms=timeout_ms, auto_ack=auto_ack, **options)
+        tunnel = control.grant_tunnel(**granted)
+        process.tunnel = process.wait_line(status="online")
+        return process, control, tunnel
+
+    return start
+
+
+@pytest.fixture
+def tcp_server():
+    """Starts a local TCP service: tcp_server(handler, tls=None)."""
+    keeper = Keeper(TCPServer, lambda server: server.close())
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def site():
+    """Starts a local HTTP service: site(version="HTTP/1.1", name="origin")."""
+    keeper = Keeper(HTTPSite, lambda server: server.close())
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def pausing_proxy():
+    """Starts a proxy in front of a port: pausing_proxy(port)."""
+    keeper = Keeper(PausingProxy, lambda proxy: proxy.close())
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def name():
+    return unique()
