@@ -39,6 +39,13 @@ void run_until_count(rstream_loop *loop, const int *count, int wanted) {
   }
 }
 
+void run_turn(rstream_loop *loop, int turns) {
+  static double deadline;
+  if (turns == 0) deadline = now() + 60;
+  CHECK(now() < deadline);
+  turn(loop, 50);
+}
+
 void run_idle(rstream_loop *loop, int milliseconds) {
   double deadline = now() + milliseconds / 1e3;
   while (now() < deadline) turn(loop, 5);
@@ -137,6 +144,26 @@ rstream_stream *world_dial(struct world *world, rstream_client *client, const ch
   return result.value;
 }
 
+static void on_accept(rstream_tunnel *tunnel, rstream_stream *stream, void *data) {
+  struct stream_pair *pair = data;
+  CHECK(tunnel != NULL && pair->accepted == NULL);
+  pair->accepted = stream;
+}
+
+struct stream_pair world_pair(struct world *world) {
+  struct stream_pair pair = {NULL, NULL};
+  CHECK_INT(rstream_tunnel_listen(world->tunnel, on_accept, &pair), 0);
+  pair.dialed = world_dial(world, world->client, "echo");
+  RUN_UNTIL(world, pair.accepted);
+  CHECK_INT(rstream_tunnel_listen(world->tunnel, NULL, NULL), 0);
+  return pair;
+}
+
+void send_text(rstream_stream *stream, const char *text) {
+  rstream_buf buf = {text, strlen(text)};
+  CHECK_INT(rstream_stream_write(stream, &buf, 1, NULL, NULL), 0);
+}
+
 static void remove_directory(const char *directory) {
   char command[128];
   snprintf(command, sizeof command, "rm -rf '%s'", directory);
@@ -202,4 +229,8 @@ void collect(rstream_stream *stream, const uint8_t *bytes, size_t len, const rst
 
 void set_flag(void *data) {
   *(bool *)data = true;
+}
+
+void count_call(void *data) {
+  ++*(int *)data;
 }

@@ -21,6 +21,13 @@ void run_until(rstream_loop *loop, const bool *flag);
 /* Like run_until, for a count that is to reach `wanted`. */
 void run_until_count(rstream_loop *loop, const int *count, int wanted);
 
+/* Lets the loop run until a condition holds; ends the program when that takes too long. */
+#define RUN_UNTIL(world, condition) \
+  for (int turns = 0; !(condition); turns++) run_turn((world)->loop, turns)
+
+/* One turn of the loop, of which there may be so many. */
+void run_turn(rstream_loop *loop, int turns);
+
 /* Lets the loop run through some iterations in which nothing in particular is expected. */
 void run_idle(rstream_loop *loop, int milliseconds);
 
@@ -38,6 +45,16 @@ rstream_tunnel *world_create_tunnel(struct world *world, const char *const *opti
 
 /* Dials a tunnel and returns the stream. */
 rstream_stream *world_dial(struct world *world, rstream_client *client, const char *name);
+
+/* Both ends of a new stream of the world's tunnel, which nobody listens to afterwards. */
+struct stream_pair {
+  rstream_stream *dialed, *accepted;
+};
+
+struct stream_pair world_pair(struct world *world);
+
+/* Writes a text; checks that it is taken. */
+void send_text(rstream_stream *stream, const char *text);
 
 /* Closes the loop and with it everything; removes the engine's files. */
 void world_end(struct world *world);
@@ -57,5 +74,8 @@ void collect(rstream_stream *stream, const uint8_t *bytes, size_t len, const rst
 
 /* Sets the bool that data points to. */
 void set_flag(void *data);
+
+/* Counts in the int that data points to. */
+void count_call(void *data);
 
 #endif

@@ -61,7 +61,9 @@ RSTREAM_API const char *rstream_stream_id(const rstream_stream *stream);
 /**
  * Turns the stream into a connected socket for code that only knows file descriptors. The handle is consumed: it must not
  * be used again. The descriptor is a non-blocking stream socket, owned by the caller; the loop must go on running to carry
- * its bytes (on another thread when the caller's code blocks). Bytes that were not read yet come out of the descriptor.
+ * its bytes (on another thread when the caller's code blocks). Bytes that were not read yet come out of the descriptor,
+ * bytes that wait to be written are still sent; their write callbacks are called with RSTREAM_ESTREAM_CLOSED before this
+ * call returns.
  * @param fd  receives the descriptor
  * @return 0, UV_EMFILE..., RSTREAM_ESTREAM_CLOSED, or a code (rstream.h); on failure the handle stays valid
  */

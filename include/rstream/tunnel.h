@@ -94,7 +94,8 @@ RSTREAM_API int rstream_tunnel_listen(rstream_tunnel *tunnel, rstream_stream_cb 
 
 /**
  * Observes rstream_tunnel_forward(): called when a forwarded connection begins (`event` 0) and ends (`event` 1, with the
- * bytes carried each way and the error that ended it or NULL). `peer` is the address of the remote end or "".
+ * bytes carried each way and the error that ended it or NULL). `peer` is the address of the remote end or "". Connections
+ * that outlive their tunnel are not observed any more.
  */
 typedef void (*rstream_forward_cb)(rstream_tunnel *tunnel, int event, const char *peer, uint64_t bytes_in,
                                    uint64_t bytes_out, const rstream_error *error, void *data);
