@@ -145,6 +145,8 @@ static int resolve(uv_loop_t *uv, const char *text, struct sockaddr_storage *add
     if (text[0] == '[' && colon[-1] == ']') {
       text++;
       length -= 2;
+    } else if (memchr(text, ':', length)) {
+      return UV_EINVAL;
     }
     if (length >= sizeof host) return UV_EINVAL;
     memcpy(host, text, length);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rstreamctl: librstream on the command line. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "output.h"
@@ -32,7 +34,17 @@ static const command_t *find(const char *name) {
   return NULL;
 }
 
+/* Opens what is closed of the standard descriptors, so that nothing else gets their numbers. */
+static void keep_standard_descriptors(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= 2);
+  if (fd > 2) close(fd);
+}
+
 int main(int argc, char **argv) {
+  keep_standard_descriptors();
   /* Writing to a pipe that nobody reads is an error like any other. */
   signal(SIGPIPE, SIG_IGN);
   if (argc < 2) {
