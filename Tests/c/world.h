@@ -22,8 +22,11 @@ void run_until(rstream_loop *loop, const bool *flag);
 void run_until_count(rstream_loop *loop, const int *count, int wanted);
 
 /* Lets the loop run until a condition holds; ends the program when that takes too long. */
-#define RUN_UNTIL(world, condition) \
-  for (int turns = 0; !(condition); turns++) run_turn((world)->loop, turns)
+#define RUN_UNTIL(world, condition)                        \
+  do {                                                     \
+    int turns = 0;                                         \
+    while (!(condition)) run_turn((world)->loop, turns++); \
+  } while (0)
 
 /* One turn of the loop, of which there may be so many. */
 void run_turn(rstream_loop *loop, int turns);
