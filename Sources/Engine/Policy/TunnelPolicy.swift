@@ -192,7 +192,7 @@ struct TunnelPolicy: Sendable {
     var present: [String] = []
     for option in options where option.isPresent && !present.contains(option.name) { present.append(option.name) }
     guard present.isEmpty else {
-      throw .invalid("A tunnel with protocol \(name) cannot have \(present.joined(separator: ", ")): leave out.")
+      throw .invalid("A tunnel with protocol \(name) cannot have \(present.joined(separator: ", ")): leave them out.")
     }
   }
 

@@ -67,6 +67,10 @@ class TLSStream:
         return self._tls.version()
 
     @property
+    def cipher(self):
+        return self._tls.cipher()[0]
+
+    @property
     def session(self):
         return self._tls.session
 
