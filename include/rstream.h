@@ -9,8 +9,11 @@
  * Conventions, valid for every function unless its own documentation says otherwise:
  *
  * - Handles are opaque. Objects that live on a loop end with rstream_x_close(x, close_cb, data); plain values end with
- *   rstream_x_free(x). After the close callback has returned the pointer is gone. Closing a parent closes its children,
- *   each with its own callbacks. A close callback may be NULL.
+ *   rstream_x_free(x). After the close callback has returned the pointer is gone. A close callback may be NULL.
+ * - Tunnels belong to their control channel; control channels and streams, also accepted ones, to their client; clients
+ *   and engines to their loop. Closing a parent ends its children first: operations under way, read and end callbacks
+ *   receive one of the ..._CLOSED codes. Until the parent's close callback a child may still be closed: its own close
+ *   callback then comes before the parent's. With the parent's callback the pointers of all its children are gone.
  * - Starting an operation returns 0, or a negative code when it could not start: then its callback never runs. A
  *   started operation calls back exactly once, never from inside the call that started it, always on the loop's thread.
  *   `data` is the last argument of the call and of its callback.
