@@ -139,4 +139,10 @@ import Testing
     let tokens = Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
     for byte in UInt8.min...UInt8.max { #expect(HTTPCharacter.isToken(byte) == tokens.contains(byte)) }
   }
+
+  @Test func authorityCharactersAreThoseOfTheRFC() {
+    let unreserved = "-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    let allowed = Set((unreserved + "!$&'()*+,;=" + "%:[]").utf8)
+    for byte in UInt8.min...UInt8.max { #expect(HTTPCharacter.isAuthority(byte) == allowed.contains(byte)) }
+  }
 }

@@ -9,9 +9,7 @@ extension HTTPHeaders {
     let named = contains("connection") ? listElements("connection") : []
     removeAll { name in
       if HTTPHeaders.isHopByHop(name) { return true }
-      if !keepProxyCredentials, HTTPHeaders.proxyCredentials.contains(where: { equalsIgnoringCase(name, $0.utf8) }) {
-        return true
-      }
+      if !keepProxyCredentials, HTTPHeaders.isProxyCredential(name) { return true }
       return named.contains { equalsIgnoringCase(name, $0.utf8) } && !HTTPHeaders.isProtected(name)
     }
   }
@@ -21,19 +19,26 @@ extension HTTPHeaders {
     removeAll { HTTPHeaders.isHopByHop($0) || HTTPHeaders.isProtected($0) }
   }
 
-  private static let hopByHop = [
-    "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade",
-  ]
-  private static let proxyCredentials = ["proxy-authorization", "proxy-authenticate"]
-  private static let protected = [
-    "content-length", "content-type", "host", "authorization", "cookie", "set-cookie", "origin", "trailer", "date",
-  ]
-
-  private static func isHopByHop(_ name: ArraySlice<UInt8>) -> Bool {
-    hopByHop.contains { equalsIgnoringCase(name, $0.utf8) }
+  static func isHopByHop(_ name: UnsafeRawBufferPointer) -> Bool {
+    // Nearly every field is told apart by its length.
+    switch name.count {
+    case 2: HTTPCharacter.isSame(name, "te")
+    case 7: HTTPCharacter.isSame(name, "upgrade")
+    case 10: HTTPCharacter.isSame(name, "connection") || HTTPCharacter.isSame(name, "keep-alive")
+    case 16: HTTPCharacter.isSame(name, "proxy-connection")
+    case 17: HTTPCharacter.isSame(name, "transfer-encoding")
+    default: false
+    }
   }
 
-  private static func isProtected(_ name: ArraySlice<UInt8>) -> Bool {
-    protected.contains { equalsIgnoringCase(name, $0.utf8) }
+  private static func isProxyCredential(_ name: UnsafeRawBufferPointer) -> Bool {
+    HTTPCharacter.isSame(name, "proxy-authorization") || HTTPCharacter.isSame(name, "proxy-authenticate")
+  }
+
+  private static func isProtected(_ name: UnsafeRawBufferPointer) -> Bool {
+    let names: [StaticString] = [
+      "content-length", "content-type", "host", "authorization", "cookie", "set-cookie", "origin", "trailer", "date",
+    ]
+    return names.contains { HTTPCharacter.isSame(name, $0) }
   }
 }

@@ -39,9 +39,8 @@ enum HTTP1Framing {
   }
 
   private static func contentLength(_ headers: HTTPHeaders) throws(HTTP1Error) -> UInt64? {
-    let lengths = headers.all("content-length")
-    guard let text = lengths.first else { return nil }
-    guard lengths.count == 1 else { throw HTTP1Error("Content-Length is set more than once") }
+    guard let text = headers.first("content-length") else { return nil }
+    guard headers.count(of: "content-length") == 1 else { throw HTTP1Error("Content-Length is set more than once") }
     guard (1...19).contains(text.utf8.count), text.utf8.allSatisfy(HTTPCharacter.isDigit), let length = UInt64(text),
       length <= UInt64(Int64.max)
     else { throw HTTP1Error("Content-Length is not a number") }

@@ -44,47 +44,52 @@ struct HTTP1HeadScanner {
   /// Whether nothing of a message was seen yet.
   var isAtBeginning: Bool { state == .beginning }
 
-  /// How many bytes were seen so far.
-  var scanned: Int { total }
-
   /// Looks at bytes; returns how many belong to the section when it ends within them.
   mutating func scan(_ bytes: UnsafeRawBufferPointer) throws(HTTP1Error) -> Int? {
+    // What is beyond the limit is not looked at.
+    let count = min(bytes.count, limits.headBytes - total)
     var index = 0
-    while index < bytes.count {
-      let byte = bytes[index]
-      index += 1
-      total += 1
-      if total > limits.headBytes { throw tooLarge() }
+    while index < count {
       switch state {
       case .fieldValue:
-        if byte == 0x0D {
-          state = .fieldEnd
-        } else if !HTTPCharacter.isFieldValue(byte) {
+        while index < count, HTTPCharacter.isFieldValue(bytes[index]) { index += 1 }
+        if index == count { break }
+        guard bytes[index] == 0x0D else {
           throw HTTP1Error("a header value contains a control character or a line ends without CR")
         }
+        index += 1
+        state = .fieldEnd
       case .fieldName:
-        if byte == UInt8(ascii: ":") {
-          state = .fieldValue
-        } else if !HTTPCharacter.isToken(byte) {
+        while index < count, HTTPCharacter.isToken(bytes[index]) { index += 1 }
+        if index == count { break }
+        guard bytes[index] == UInt8(ascii: ":") else {
           throw HTTP1Error("a header name contains a character that is not allowed")
         }
+        index += 1
+        state = .fieldValue
       case .fieldEnd:
-        try expectLineFeed(byte)
+        try expectLineFeed(bytes[index])
+        index += 1
         state = .lineBeginning
       case .lineBeginning:
-        try beginLine(byte)
+        try beginLine(bytes[index])
+        index += 1
       case .sectionEnd:
-        try expectLineFeed(byte)
-        state = section == .trailers ? .lineBeginning : .beginning
+        try expectLineFeed(bytes[index])
+        index += 1
+        total += index
         return index
       case .beginning, .emptyLineBeforeRequest, .startLine, .startLineEnd:
-        try scanStartLine(byte)
+        try scanStartLine(bytes[index], at: total + index)
+        index += 1
       }
     }
+    total += index
+    if index < bytes.count { throw HTTP1Error(431, "the header section is larger than \(limits.headBytes) bytes") }
     return nil
   }
 
-  private mutating func scanStartLine(_ byte: UInt8) throws(HTTP1Error) {
+  private mutating func scanStartLine(_ byte: UInt8, at position: Int) throws(HTTP1Error) {
     switch state {
     case .beginning where byte == 0x0D && section == .request && !hasSkippedLine:
       hasSkippedLine = true
@@ -98,10 +103,10 @@ struct HTTP1HeadScanner {
       state = .lineBeginning
     default:
       // A service that speaks something else may never come to the end of a line.
-      if section == .response, total <= Self.responsePrefix.count, byte != Self.responsePrefix[total - 1] {
+      if section == .response, position < Self.responsePrefix.count, byte != Self.responsePrefix[position] {
         throw HTTP1Error("a response does not begin with HTTP/")
       }
-      if total > limits.startLineBytes {
+      if position >= limits.startLineBytes {
         throw HTTP1Error(
           section == .request ? 414 : 431, "the first line is longer than \(limits.startLineBytes) bytes")
       }
@@ -137,9 +142,5 @@ struct HTTP1HeadScanner {
 
   private func expectLineFeed(_ byte: UInt8) throws(HTTP1Error) {
     if byte != 0x0A { throw HTTP1Error("CR without LF") }
-  }
-
-  private func tooLarge() -> HTTP1Error {
-    HTTP1Error(431, "the header section is larger than \(limits.headBytes) bytes")
   }
 }

@@ -27,11 +27,11 @@ extension HTTP1Request {
   init(_ parsed: HTTP1HeadParser, scheme: String) throws(HTTP1Error) {
     let target = try HTTP1RequestTarget(parsed.target, method: parsed.method)
     var headers = parsed.headers
-    let hosts = headers.all("host")
-    guard hosts.count == 1 || hosts.isEmpty && parsed.minorVersion == 0 else {
-      throw HTTP1Error(hosts.isEmpty ? "the Host header is missing" : "Host is set more than once")
+    let hosts = headers.count(of: "host")
+    guard hosts == 1 || hosts == 0 && parsed.minorVersion == 0 else {
+      throw HTTP1Error(hosts == 0 ? "the Host header is missing" : "Host is set more than once")
     }
-    let host = hosts.first ?? ""
+    let host = headers.first("host") ?? ""
     guard host.utf8.allSatisfy(HTTPCharacter.isAuthority) else {
       throw HTTP1Error("the Host header names no valid host")
     }

@@ -18,7 +18,7 @@ public enum HTTP1Serializer {
   public static func append(
     _ head: HTTPRequestHead, chunked: Bool = false, connection: Connection = .persistent, to output: inout [UInt8]
   ) {
-    output.append(contentsOf: head.method.utf8.lazy.filter(HTTPCharacter.isToken))
+    for byte in head.method.utf8 where HTTPCharacter.isToken(byte) { output.append(byte) }
     output.append(0x20)
     if head.method == "CONNECT" {
       append(text: head.authority, to: &output)
@@ -59,19 +59,15 @@ public enum HTTP1Serializer {
   /// The end of a chunked body.
   public static func appendLastChunk(trailers: HTTPHeaders = HTTPHeaders(), to output: inout [UInt8]) {
     output.append(contentsOf: "0\r\n".utf8)
-    append(trailers, leavingOut: ["content-length"], to: &output)
+    append(trailers, withLength: false, to: &output)
     output.append(contentsOf: "\r\n".utf8)
   }
 
   private static let hexadecimal = Array("0123456789abcdef".utf8)
-  private static let ownFields = [
-    "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "host",
-  ]
-
   private static func finish(
     _ headers: HTTPHeaders, chunked: Bool, connection: Connection, to output: inout [UInt8]
   ) {
-    append(headers, leavingOut: chunked ? ["content-length"] : [], to: &output)
+    append(headers, withLength: !chunked, to: &output)
     if chunked { output.append(contentsOf: "Transfer-Encoding: chunked\r\n".utf8) }
     switch connection {
     case .persistent:
@@ -88,10 +84,11 @@ public enum HTTP1Serializer {
     output.append(contentsOf: "\r\n".utf8)
   }
 
-  private static func append(_ headers: HTTPHeaders, leavingOut more: [String], to output: inout [UInt8]) {
+  private static func append(_ headers: HTTPHeaders, withLength: Bool, to output: inout [UInt8]) {
     headers.forEachField { name, value in
-      if ownFields.contains(where: { equalsIgnoringCase(name, $0.utf8) }) { return }
-      if more.contains(where: { equalsIgnoringCase(name, $0.utf8) }) { return }
+      // TE is hop-by-hop, but says something about this message that only the caller can judge.
+      if HTTPHeaders.isHopByHop(name), name.count != 2 { return }
+      if HTTPCharacter.isSame(name, "host") || !withLength && HTTPCharacter.isSame(name, "content-length") { return }
       output.append(contentsOf: name)
       output.append(contentsOf: ": ".utf8)
       output.append(contentsOf: value)
@@ -101,6 +98,10 @@ public enum HTTP1Serializer {
 
   /// What would end the target early is percent-encoded; a parser lets none of it through.
   private static func append(path: [UInt8], to output: inout [UInt8]) {
+    if path.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) {
+      output.append(contentsOf: path)
+      return
+    }
     for byte in path {
       if byte > 0x20, byte != 0x7F {
         output.append(byte)
@@ -112,7 +113,9 @@ public enum HTTP1Serializer {
 
   /// Text that callers put together themselves must not end the line.
   private static func append(text: String, to output: inout [UInt8]) {
-    for byte in text.utf8 { output.append(byte < 0x20 || byte == 0x7F ? 0x20 : byte) }
+    let start = output.count
+    output.append(contentsOf: text.utf8)
+    for index in start..<output.count where output[index] < 0x20 || output[index] == 0x7F { output[index] = 0x20 }
   }
 
   private static func append(number: Int, to output: inout [UInt8]) {
