@@ -16,7 +16,7 @@ final class Heartbeats {
   private let mode: Mode
   private let send: (Heartbeat) -> Void
   private var sendTimer: LoopTimer?
-  private var deadline: LoopTimer?
+  private var deadline: SilenceDeadline?
   private var sent: UInt64 = 0
   private var acknowledged: UInt64 = 0
 
@@ -33,7 +33,7 @@ final class Heartbeats {
     case .negotiated(let interval, let timeout):
       sendTimer = LoopTimer(loop) { [self] in sendNext() }
       sendTimer?.start(after: UInt64(interval), every: UInt64(interval))
-      deadline = LoopTimer(loop, after: UInt64(timeout)) { expired(timeout) }
+      deadline = SilenceDeadline(loop, after: UInt64(timeout)) { expired(timeout) }
     }
   }
 
@@ -49,7 +49,7 @@ final class Heartbeats {
 
   /// Any message proves that the engine is there.
   func messageReceived() {
-    if case .negotiated(_, let timeout) = mode { deadline?.start(after: UInt64(timeout)) }
+    deadline?.heard()
   }
 
   /// Checks a heartbeat of the engine. Nil, or what is wrong with it.

@@ -16,7 +16,7 @@ final class ControlSession: Session, MessageChannelDelegate {
   private(set) lazy var requests = StreamRequests(engine.broker, self)
   private let messages: MessageChannel
   private var liveness: Liveness?
-  private var silence: LoopTimer?
+  private var silence: SilenceDeadline?
   private var tunnels: [String: Tunnel] = [:]
   private var isOpen = true
 
@@ -44,7 +44,7 @@ final class ControlSession: Session, MessageChannelDelegate {
     if let agreed {
       let liveness = Liveness(agreed)
       self.liveness = liveness
-      silence = LoopTimer(engine.loop, after: liveness.timeout) { [self] in
+      silence = SilenceDeadline(engine.loop, after: liveness.timeout) { [self] in
         end("no heartbeat in \(liveness.timeout) ms")
       }
     }
@@ -98,7 +98,7 @@ final class ControlSession: Session, MessageChannelDelegate {
 
   func messageChannel(_ channel: MessageChannel, received message: Message) {
     guard isOpen else { return }
-    if let liveness { silence?.start(after: liveness.timeout) }
+    silence?.heard()
     switch message {
     case .heartbeat(let heartbeat):
       liveness?.received(heartbeat)

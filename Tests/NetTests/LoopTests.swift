@@ -68,4 +68,24 @@ struct LoopTests {
     #expect(Resolver.knownAddresses("Web.T.LocalHost.", 5)?.count == 2)
     #expect(Resolver.knownAddresses("localhost.example", 5) == nil)
   }
+
+  @Test func aLoopThatStoodStillLooksAtItsSocketsBeforeItCallsAPeerSilent() throws {
+    let test = try TestLoop()
+    let (a, b) = try test.socketPair()
+    var isSilent = false
+    let deadline = SilenceDeadline(test.loop, after: 50) { isSilent = true }
+    let recorder = Recorder()
+    recorder.onEvent = { _, _ in deadline.heard() }
+    b.delegate = recorder
+    b.readStart()
+    a.write([1])
+    usleep(120_000)
+    test.run { recorder.received.count == 1 }
+    #expect(!isSilent)
+    test.run { isSilent }
+    deadline.close()
+    a.close()
+    b.close()
+    test.close()
+  }
 }
