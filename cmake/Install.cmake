@@ -2,7 +2,7 @@
 # What `cmake --install` puts where. The prefix may be chosen at install time (--prefix).
 
 install(FILES "${library_file}" "${PROJECT_BINARY_DIR}/${library_soname}" "${library}" TYPE LIB)
-install(FILES include/rstream.h TYPE INCLUDE)
+install(FILES include/rstream.h bindings/cpp/include/librstream.hpp TYPE INCLUDE)
 install(DIRECTORY include/rstream TYPE INCLUDE)
 install(TARGETS rstreamctl)
 

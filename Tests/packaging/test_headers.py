@@ -15,3 +15,12 @@ LANGUAGES = [("c", "c99"), ("c", "c11"), ("c++", "c++17"), ("c++", "c++20")]
 def test_header_compiles_alone(header, language, standard, family):
     run(compiler(language, family), "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror",
         "-fsyntax-only", "-I", INCLUDE, "-", input=f"#include <{header}>\n")
+
+
+@pytest.mark.parametrize("family", ["gcc", "clang"])
+@pytest.mark.parametrize("standard", ["c++20", "c++23"])
+def test_cpp_binding_compiles_alone(standard, family):
+    binding = SOURCE / "bindings/cpp/include"
+    run(compiler("c++", family), "-x", "c++", f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
+        "-Wconversion", "-Werror", "-fsyntax-only", "-I", INCLUDE, "-I", binding, "-",
+        input="#include <librstream.hpp>\n")

@@ -26,12 +26,12 @@ def cmake_consumers(prefix, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("program", ["consumer_c", "consumer_cxx"])
+@pytest.mark.parametrize("program", ["consumer_c", "consumer_cxx", "consumer_binding"])
 def test_cmake_consumer_runs(cmake_consumers, program):
     assert run(cmake_consumers / program) == f"librstream {header_version()}\n"
 
 
-@pytest.mark.parametrize("language, standard, source", [("c", "c99", "main.c"), ("c++", "c++17", "main.cpp")])
+@pytest.mark.parametrize("language, standard, source", [("c", "c99", "main.c"), ("c++", "c++17", "main.cpp"), ("c++", "c++20", "binding.cpp")])
 def test_pkg_config_consumer_runs(pkg_config, tmp_path, language, standard, source):
     [libdir] = pkg_config("--variable=libdir")
     program = tmp_path / "consumer"
@@ -53,6 +53,7 @@ def test_cmake_refuses_a_newer_major_version(prefix, tmp_path):
 
 def test_every_header_is_installed(prefix):
     wanted = {path.relative_to(SOURCE / "include") for path in (SOURCE / "include").rglob("*.h")}
+    wanted.add(Path("librstream.hpp"))
     assert {path.relative_to(prefix / "include") for path in (prefix / "include").rglob("*")} >= wanted
 
 
