@@ -56,7 +56,12 @@ public struct EngineSettings: Sendable {
           : "no certificate: set certs.static.cert_file and certs.static.key_file, or dev.enabled for development")
     }
     if jwtEnabled, table.given(.jwtSecret) == nil {
-      throw refusal("auth.jwt.enabled needs auth.jwt.token_jwt_secret, at least 32 bytes")
+      throw refusal("auth.jwt.enabled needs auth.jwt.token_jwt_secret, best at least 32 bytes")
+    }
+    if metricsEnabled, metricsToken == nil, !(metricsListen?.isLoopback ?? false) {
+      throw refusal(
+        "metrics.prometheus.listen_addr is reachable from other machines: set metrics.prometheus.bearer_token, "
+          + "or listen on 127.0.0.1")
     }
     guard acceptsAnonymous || !tokens.isEmpty || jwtEnabled else {
       throw refusal(
@@ -103,6 +108,18 @@ extension EngineSettings {
   /// Nothing unless JWTs are enabled.
   public var jwtSecret: String? { jwtEnabled ? table.text(.jwtSecret) : nil }
 
+  /// Whether the secret is shorter than HS256 asks for (RFC 7518, section 3.2).
+  public var hasShortSecret: Bool { jwtSecret.map { $0.utf8.count < 32 } ?? false }
+
+  public var metricsEnabled: Bool { table.flag(.metricsEnabled) }
+  public var metricsListen: ListenAddress? { table.text(.metricsListen).flatMap(ListenAddress.init) }
+  /// With a slash in front.
+  public var metricsPath: String {
+    let path = table.text(.metricsPath) ?? "/metrics"
+    return path.hasPrefix("/") ? path : "/\(path)"
+  }
+  public var metricsToken: String? { table.text(.metricsToken) }
+
   /// Nothing when published TCP tunnels are not available.
   public var tcpPortRange: PortRange? { table.text(.tcpPortRange).flatMap(PortRange.init) }
   /// Nothing means the host of the TLS listener.
@@ -136,6 +153,10 @@ extension EngineSettings {
     case tokens = "auth.tokens"
     case jwtEnabled = "auth.jwt.enabled"
     case jwtSecret = "auth.jwt.token_jwt_secret"
+    case metricsEnabled = "metrics.prometheus.enabled"
+    case metricsListen = "metrics.prometheus.listen_addr"
+    case metricsPath = "metrics.prometheus.path"
+    case metricsToken = "metrics.prometheus.bearer_token"
     case tcpPortRange = "tcp.port_range"
     case tcpListenHost = "tcp.listen_host"
     case streamRequestSeconds = "timeouts.stream_request_seconds"
@@ -150,11 +171,13 @@ extension EngineSettings {
       switch self {
       case .host: .hostName
       case .logLevel: .choice(["off", "error", "warn", "info", "debug"])
-      case .tlsEnabled, .httpEnabled, .staticEnabled, .developmentEnabled, .open, .jwtEnabled: .flag
-      case .tlsListen, .httpListen: .listenAddress
+      case .tlsEnabled, .httpEnabled, .staticEnabled, .developmentEnabled, .open, .jwtEnabled, .metricsEnabled: .flag
+      case .tlsListen, .httpListen, .metricsListen: .listenAddress
+      case .metricsPath: .path
+      case .metricsToken: .token
       case .certificateFile, .keyFile, .stateDirectory: .path
       case .tokens: .tokenList
-      case .jwtSecret: .secret(minimumBytes: 32)
+      case .jwtSecret: .secret
       case .tcpPortRange: .portRange
       case .tcpListenHost: .hostOrAddress
       case .streamRequestSeconds, .handshakeSeconds: .number(1...3600)
@@ -169,10 +192,14 @@ extension EngineSettings {
       case .host: "localhost"
       case .logLevel: "info"
       case .tlsEnabled, .staticEnabled: "true"
-      case .httpEnabled, .developmentEnabled, .open, .jwtEnabled: "false"
+      case .httpEnabled, .developmentEnabled, .open, .jwtEnabled, .metricsEnabled: "false"
+      case .metricsListen: "127.0.0.1:9090"
+      case .metricsPath: "/metrics"
       case .tlsListen: ":443"
       case .httpListen: ":80"
-      case .certificateFile, .keyFile, .stateDirectory, .tokens, .jwtSecret, .tcpPortRange, .tcpListenHost: nil
+      case .certificateFile, .keyFile, .stateDirectory, .tokens, .jwtSecret, .metricsToken, .tcpPortRange,
+        .tcpListenHost:
+        nil
       case .streamRequestSeconds: "30"
       case .httpIdleSeconds: "90"
       case .handshakeSeconds, .drainSeconds: "10"

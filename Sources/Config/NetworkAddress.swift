@@ -48,6 +48,12 @@ public struct ListenAddress: Hashable, Sendable {
   /// 0 asks for any free port.
   public let port: UInt16
 
+  /// Whether only this machine reaches it.
+  public var isLoopback: Bool {
+    guard let host else { return false }
+    return host == "localhost" || host == "::1" || IPRange("127.0.0.0/8")?.contains(text: host) == true
+  }
+
   public init?(_ text: String) {
     guard let parts = HostAndPort(text.trimmed()), let portText = parts.port, let port = portNumber(portText) else {
       return nil

@@ -7,7 +7,7 @@ enum SettingForm {
   case token
   case tokenList
   /// Never quoted in a message.
-  case secret(minimumBytes: Int)
+  case secret
   case flag
   case number(ClosedRange<Int>)
   /// A number of milliseconds; out of range it has its own error code.
@@ -30,7 +30,7 @@ enum SettingForm {
   func check(_ value: String) throws(ConfigError) {
     if value.trimmed().isEmpty { throw refusal("the value is empty") }
     switch self {
-    case .path:
+    case .path, .secret:
       break
     case .token:
       guard isToken(value) else { throw refusal("the token contains white space or is too long") }
@@ -38,10 +38,6 @@ enum SettingForm {
       let tokens = value.listElements()
       guard !tokens.isEmpty, tokens.allSatisfy(isToken) else {
         throw refusal("expected tokens separated by commas, without white space inside")
-      }
-    case .secret(let minimum):
-      guard value.utf8.count >= minimum else {
-        throw refusal("the secret has \(value.utf8.count) bytes, at least \(minimum) are needed")
       }
     case .flag:
       guard value == "true" || value == "false" else { throw refusal("\(value.quoted()) is neither true nor false") }

@@ -5,6 +5,9 @@ import RstreamNet
 final class ConnectionLimit {
   private let maximum: Int
   private(set) var count = 0
+  /// Since the engine was made.
+  private(set) var accepted: UInt64 = 0
+  private(set) var refused: UInt64 = 0
   private var hasWarned = false
 
   init(_ maximum: Int) { self.maximum = maximum }
@@ -15,11 +18,13 @@ final class ConnectionLimit {
     guard count < maximum else {
       if !hasWarned { Log.warn("engine", "limits.connections: \(maximum) connections are open, refusing more") }
       hasWarned = true
+      refused += 1
       socket.reset()
       return false
     }
     hasWarned = false
     count += 1
+    accepted += 1
     socket.attachment = Place(self)
     return true
   }

@@ -32,6 +32,7 @@ public final class Engine: LoopChild {
   private var state = State.new
   private var tlsListener: Listener?
   private var httpListener: Listener?
+  private var metricsListener: Listener?
   private var caFile: String?
   private var drainTimer: LoopTimer?
   private var stopCompletions: [() -> Void] = []
@@ -73,6 +74,9 @@ public final class Engine: LoopChild {
       throw error.during("start the engine")
     }
     state = .started
+    if settings.hasShortSecret {
+      Log.warn("engine", "auth.jwt.token_jwt_secret is shorter than the 32 bytes that HS256 asks for; use a longer one")
+    }
     Log.info("engine", "listening on \(tlsListener?.address.description ?? ""), host \(settings.host)")
   }
 
@@ -93,6 +97,11 @@ public final class Engine: LoopChild {
     if settings.httpEnabled, let address = settings.httpListen {
       httpListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [self] socket in
         if connections.admit(socket) { PlainHTTP.serve(socket, self) }
+      }
+    }
+    if settings.metricsEnabled, let address = settings.metricsListen {
+      metricsListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [self] socket in
+        if connections.admit(socket) { Metrics.serve(socket, self) }
       }
     }
   }
@@ -118,11 +127,12 @@ public final class Engine: LoopChild {
 
   // MARK: Asking
 
-  /// Port of a listener, "tls" or "http"; nil when there is none.
+  /// Port of a listener, "tls", "http" or "metrics"; nil when there is none.
   public func port(of listener: String) -> Int32? {
     switch listener {
     case "tls": tlsListener.map { Int32($0.address.port) }
     case "http": httpListener.map { Int32($0.address.port) }
+    case "metrics": metricsListener.map { Int32($0.address.port) }
     default: nil
     }
   }
@@ -233,5 +243,7 @@ public final class Engine: LoopChild {
     tlsListener = nil
     httpListener?.close()
     httpListener = nil
+    metricsListener?.close()
+    metricsListener = nil
   }
 }

@@ -50,6 +50,11 @@ import Testing
           token_jwt_secret: 0123456789abcdef0123456789abcdef
       tcp:
         port_range: 40000-40010
+      metrics:
+        prometheus:
+          enabled: true
+          listen_addr: 127.0.0.2:9100
+          path: numbers
       timeouts:
         drain_seconds: 0
       """)
@@ -62,6 +67,9 @@ import Testing
     #expect(settings.jwtSecret?.utf8.count == 32)
     #expect(settings.tcpPortRange?.first == 40000)
     #expect(settings.tcpPortRange?.last == 40010)
+    #expect(settings.metricsEnabled)
+    #expect(settings.metricsListen?.isLoopback == true)
+    #expect(settings.metricsPath == "/numbers")
     #expect(settings.drainSeconds == 0)
     #expect(settings.httpIdleSeconds == 90)
     try settings.validate()
@@ -74,7 +82,7 @@ import Testing
 
   @Test(arguments: [
     ("engine:\n  host: e\ntls:\n  listen: :1\n", "edge.yaml:4: unknown setting \"tls.listen\""),
-    ("metrics:\n  prometheus:\n    enabled: true\n", "edge.yaml:1: unknown setting \"metrics\""),
+    ("statistics:\n  prometheus:\n    enabled: true\n", "edge.yaml:1: unknown setting \"statistics\""),
     ("tls: true\n", "edge.yaml:1: tls: expected a section"),
     ("engine:\n  host: [a, b]\n", "edge.yaml:2: engine.host: expected one value"),
     ("engine:\n  host:\n    name: x\n", "edge.yaml:2: engine.host: expected a value"),
@@ -89,9 +97,7 @@ import Testing
     ("? [a]\n: b\n", "edge.yaml:1: the name of a setting"),
     ("auth:\n  tokens: [\"a,b\"]\n", "edge.yaml:2: auth.tokens: expected a list of plain values"),
     ("auth:\n  tokens: [[a]]\n", "edge.yaml:2: auth.tokens: expected a list of plain values"),
-    (
-      "auth:\n  jwt:\n    token_jwt_secret: short-secret\n", "edge.yaml:3: auth.jwt.token_jwt_secret: the secret has 12"
-    ),
+    ("auth:\n  tokens: short-secret and more\n", "edge.yaml:2: auth.tokens: expected tokens"),
   ])
   func errorsNameFileLineAndKey(yaml: String, expected: String) {
     let message = message(yaml)
@@ -182,7 +188,12 @@ import Testing
     try settings.validate()
     try settings.set("auth.jwt.enabled", "false")
     #expect(settings.jwtSecret == nil)
+    try settings.set("metrics.prometheus.enabled", "true")
     try settings.set("auth.tokens", "a, b")
+    try settings.validate()
+    try settings.set("metrics.prometheus.listen_addr", ":9090")
+    #expect(throws: ConfigError.self) { try settings.validate() }
+    try settings.set("metrics.prometheus.bearer_token", "t")
     #expect(settings.tokens == ["a", "b"])
     try settings.validate()
     try settings.set("certs.static.enabled", "false")

@@ -213,3 +213,28 @@ import Testing
     harness.finish()
   }
 }
+
+@Suite struct MetricsTests {
+  @Test func numbersAreReadWithTheToken() throws {
+    let harness = try Harness([
+      "metrics.prometheus.enabled": "true", "metrics.prometheus.listen_addr": "127.0.0.1:0",
+      "metrics.prometheus.path": "numbers", "metrics.prometheus.bearer_token": "scraper",
+    ])
+    let peer = RawPeer(try harness.connect(port: harness.engine.port(of: "metrics")), harness)
+    func get(_ path: String, _ fields: String) -> String {
+      peer.send("GET \(path) HTTP/1.1\r\nHost: x\r\n\(fields)\r\n")
+      harness.run("a response") { peer.received.last == UInt8(ascii: "\n") }
+      return peer.take()
+    }
+    #expect(get("/numbers", "").hasPrefix("HTTP/1.1 401 "))
+    #expect(get("/numbers", "Authorization: Bearer other\r\n").hasPrefix("HTTP/1.1 401 "))
+    #expect(get("/metrics", "Authorization: Bearer scraper\r\n").hasPrefix("HTTP/1.1 404 "))
+    let answer = get("/numbers", "Authorization: Bearer scraper\r\n")
+    #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
+    #expect(answer.contains("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"))
+    #expect(answer.contains("\nrstream_engine_clients 0\n"))
+    #expect(answer.contains("\nrstream_engine_tunnels{kind=\"http\"} 0\n"))
+    #expect(answer.contains("\nrstream_engine_connections_accepted_total 1\n"))
+    harness.finish()
+  }
+}

@@ -21,7 +21,11 @@
  * | auth.open                       | false        | accept clients without a token; set to false even in dev |
  * | auth.tokens                     | -            | comma-separated static tokens with every permission |
  * | auth.jwt.enabled                | false        | accept HS256 JWTs |
- * | auth.jwt.token_jwt_secret       | -            | their secret; at least 32 bytes |
+ * | auth.jwt.token_jwt_secret       | -            | their secret; 32 bytes or more are advised (RFC 7518) |
+ * | metrics.prometheus.enabled      | false        | plain HTTP listener with metrics in Prometheus' text format |
+ * | metrics.prometheus.listen_addr  | 127.0.0.1:9090 | its address |
+ * | metrics.prometheus.path         | /metrics     | where the metrics are; a leading slash is added |
+ * | metrics.prometheus.bearer_token | -            | token to read them with; required unless only this machine reaches the listener |
  * | tcp.port_range                  | -            | ports of published TCP tunnels, "first-last"; empty: not available |
  * | tcp.listen_host                 | (tls)        | address they listen on; the TLS listener's when unset |
  * | timeouts.stream_request_seconds | 30           | how long a consumer waits for the agent's stream; 1..3600 |
@@ -87,7 +91,7 @@ RSTREAM_API int rstream_engine_new(rstream_loop *loop, const rstream_engine_opti
  */
 RSTREAM_API int rstream_engine_start(rstream_engine *engine, rstream_error **error);
 
-/** Port of a listener: "tls" or "http". @return the port, or UV_EINVAL when there is no such listener */
+/** Port of a listener: "tls", "http" or "metrics". @return the port, or UV_EINVAL when there is no such listener */
 RSTREAM_API int rstream_engine_port(const rstream_engine *engine, const char *listener);
 
 /**
