@@ -400,9 +400,6 @@ struct loop_node final : node {
   std::exception_ptr kept;
   std::vector<std::coroutine_handle<>> spawned;
 
-  rstream_loop *c() const noexcept {
-    return closing ? nullptr : raw;
-  }
   int end(rstream_close_cb callback, void *data) noexcept override {
     return rstream_loop_close(raw, callback, data);
   }
@@ -787,7 +784,8 @@ class loop : public detail::handle<detail::loop_node> {
   result<bool> run() {
     return turn(rstream_loop_run);
   }
-  /// Does what is ready; true when there is more to wait for. Throws what a callable threw.
+  /// Does what is ready; true when there is more to wait for. Throws what a callable threw. A loop that is driven by this
+  /// alone is destroyed outside its callables: inside them only a run() around them can finish its work.
   result<bool> run_nowait() {
     return turn(rstream_loop_run_nowait);
   }

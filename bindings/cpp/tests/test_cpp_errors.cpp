@@ -7,13 +7,42 @@
 #include "support.hpp"
 
 static void codes() {
-  // Every code of the C header is there under its name.
-  const std::string all[] = {
-#define NAME(constant, value, name, text) name,
-      RSTREAM_ERRNO_MAP(NAME)
-#undef NAME
+  // Every code of the C header, in its order.
+  static constexpr int wanted[] = {
+#define VALUE(constant, value, name, text) value,
+      RSTREAM_ERRNO_MAP(VALUE)
+#undef VALUE
   };
-  CHECK_EQ(std::size(all), 27U);
+  using rstrm::errc;
+  static constexpr errc all[] = {errc::engine,
+                                 errc::protocol,
+                                 errc::frame_too_large,
+                                 errc::control_closed,
+                                 errc::control_liveness,
+                                 errc::control_overload,
+                                 errc::operation_timeout,
+                                 errc::tunnel_closed,
+                                 errc::client_closed,
+                                 errc::stream_closed,
+                                 errc::engine_closed,
+                                 errc::loop_closed,
+                                 errc::wrong_thread,
+                                 errc::auth_conflict,
+                                 errc::auth_required,
+                                 errc::token_expired,
+                                 errc::mtls_incomplete,
+                                 errc::tls,
+                                 errc::invalid_config,
+                                 errc::invalid_engine,
+                                 errc::engine_required,
+                                 errc::invalid_timeout,
+                                 errc::invalid_tunnel,
+                                 errc::unsupported_tunnel,
+                                 errc::unsupported_transport,
+                                 errc::invalid_local_endpoint,
+                                 errc::backlog_full};
+  CHECK_EQ(std::size(all), std::size(wanted));
+  for (std::size_t i = 0; i < std::size(all); i++) CHECK_EQ(static_cast<int>(all[i]), wanted[i]);
   const std::error_code code = rstrm::errc::backlog_full;
   CHECK_EQ(code.value(), RSTREAM_EBACKLOG_FULL);
   CHECK_EQ(code.category().name(), std::string("rstream"));
@@ -38,13 +67,15 @@ static void settings() {
 
   auto loop = rstrm::loop::create().value();
   CHECK(rstrm::client::create(loop, {}).code() == rstrm::errc::engine_required);
+  bool caught = false;
   try {
     rstrm::client::create(loop, {}).value();
-    CHECK(!"reached");
   } catch (const rstrm::exception &thrown) {
+    caught = true;
     CHECK(thrown.code() == rstrm::errc::engine_required);
     CHECK_EQ(thrown.error().name(), std::string("ERR_RSTREAM_ENGINE_REQUIRED"));
   }
+  CHECK(caught);
   const auto moved = std::move(loop);
   CHECK(loop.run().code() == rstrm::errc::loop_closed);
   CHECK(loop.spawn([]() -> rstrm::task<> { co_return; }()).code() == rstrm::errc::loop_closed);
