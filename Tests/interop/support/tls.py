@@ -24,6 +24,7 @@ class TLSStream:
         self._lock = threading.RLock()
         self._reading = threading.Lock()
         self._timeout = 10.0
+        self._decrypted = bytearray()
         self._tls = context.wrap_bio(
             self._incoming,
             self._outgoing,
@@ -102,6 +103,10 @@ class TLSStream:
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         while True:
             with self._lock:
+                if self._decrypted:
+                    data = bytes(self._decrypted[:size])
+                    del self._decrypted[:size]
+                    return data
                 try:
                     return self._tls.read(size)
                 except ssl.SSLWantReadError:
@@ -136,6 +141,12 @@ class TLSStream:
     def close_notify(self):
         """Ends the own direction: close_notify only, the TCP connection stays open both ways."""
         with self._lock:
+            # unwrap() goes on to look for the peer's close_notify, and fails on data that came before that.
+            try:
+                while data := self._tls.read(65536):
+                    self._decrypted += data
+            except ssl.SSLError:
+                pass
             try:
                 self._tls.unwrap()
             except ssl.SSLError:
