@@ -129,8 +129,10 @@ def fake_engine(start_fake_engine):
 def agent(fake_engine, forward):
     """Our client as an agent of the fake engine: agent(target, ...) -> (process, control, tunnel properties)."""
 
-    def start(target, liveness="echo", timeout_ms=15000, auto_ack=True, arguments=(), **granted):
-        process = forward(fake_engine, target, unique("agent"), ["--no-publish", *arguments], online=False)
+    def start(target, liveness="echo", timeout_ms=15000, auto_ack=True, arguments=(), prefix=(), **granted):
+        process = forward(
+            fake_engine, target, unique("agent"), ["--no-publish", *arguments], online=False, prefix=prefix
+        )
         options = {} if liveness == "echo" else {"liveness": liveness}
         control = fake_engine.accept_control(timeout_ms=timeout_ms, auto_ack=auto_ack, **options)
         tunnel = control.grant_tunnel(**granted)

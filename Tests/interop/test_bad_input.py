@@ -633,3 +633,49 @@ def test_engine_refuses_tls_1_2_for_the_protocol(engine):
         stream.write(wire.frame(wire.open_control()))
         assert stream.read() == b""
         raise ConnectionError("closed without an answer")
+
+
+def test_client_out_of_file_descriptors_recovers(fake_engine, agent, tcp_server):
+    """Streams it has no descriptors for are answered with an error; with some released it serves again."""
+    process, control, tunnel = agent(tcp_server(origins.echo).address, prefix=["prlimit", "--nofile=40:40"])
+    for _ in range(60):
+        control.ask_stream(tunnel.id.value)
+    answers = [control.expect("proxy_conn_rsp", timeout=30) for _ in range(60)]
+    refused = sum(answer.HasField("error") for answer in answers)
+    assert 20 <= refused < 60
+    cpu, started = process.cpu_seconds, time.monotonic()
+    time.sleep(1)
+    assert process.cpu_seconds - cpu < 0.5 * (time.monotonic() - started), "the client spins without descriptors"
+    while not fake_engine.connections.empty():
+        fake_engine.accept().close()
+
+    def served():
+        stream_id, _ = control.ask_stream(tunnel.id.value)
+        if control.expect("proxy_conn_rsp", where=lambda rsp: rsp.stream_id == stream_id).HasField("error"):
+            return False
+        stream = fake_engine.accept()
+        while stream.expect("proxy_req").stream_id != stream_id:
+            stream = fake_engine.accept()
+        stream.write(b"x")
+        return stream.read_exactly(1) == b"x"
+
+    wait_until(served, timeout=10, what="a stream after descriptors were released")
+    assert process.lines_with(status="offline") == []
+
+
+def test_client_memory_after_many_streams(fake_engine, agent, tcp_server):
+    """Streams that came and went leave nothing behind that grows."""
+    process, control, tunnel = agent(tcp_server(origins.echo).address)
+
+    def round_of_work():
+        for number in range(150):
+            stream = control.open_stream(tunnel.id.value, payload=b"x" * 1000)
+            assert stream.read_exactly(1000)
+            stream.abort() if number % 2 else stream.close()
+
+    round_of_work()
+    memory, files = process.resident, process.open_files
+    for _ in range(3):
+        round_of_work()
+    wait_until(lambda: process.open_files <= files + 2)
+    assert process.resident - memory < 8 * MEGABYTE

@@ -184,3 +184,43 @@ def test_banner_of_a_server_that_speaks_first(engine, forward, tcp_server, name)
     ours = forward(engine, tcp_server(origins.banner).address, name, ["--protocol", "tcp"])
     with socket.create_connection(("127.0.0.1", ours.tunnel["port"]), timeout=10) as sock:
         assert sock.recv(100) == b"220 hello, I speak first\r\n"
+
+
+# -- openssl s_client ------------------------------------------------------------------------------------------------
+
+
+def test_key_updates_in_the_middle_of_a_stream(engine, forward, tcp_server, name):
+    """OpenSSL's own client changes its keys, and asks for a change of ours, between two messages."""
+    host = forward(engine, tcp_server(origins.echo).address, name, ["--protocol", "tls"]).host
+    client = subprocess.Popen(
+        [
+            "openssl", "s_client", "-connect", f"127.0.0.1:{engine.port}", "-servername", host, "-CAfile",
+            engine.ca_file, "-verify_return_error",
+        ],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said = b""
+
+    def until(what):
+        nonlocal said
+        while what not in said:
+            data = os.read(client.stdout.fileno(), 65536)
+            assert data, said
+            said += data
+        said = said.split(what, 1)[1]
+
+    def tell(line):
+        client.stdin.write(line)
+        client.stdin.flush()
+
+    # A line that begins with K asks both sides for new keys, one with k changes the own only.
+    for command in (b"K\n", b"k\n", b"K\n"):
+        tell(b"before " + command)
+        until(b"before " + command)
+        tell(command)
+        until(b"KEYUPDATE")
+        tell(b"after " + command)
+        until(b"after " + command)
+    client.stdin.close()
+    client.wait(10)
+    client.stdout.close()

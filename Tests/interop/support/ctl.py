@@ -134,9 +134,11 @@ class HTTPSConnection(http.client.HTTPSConnection):
 class Forward(Program):
     """`rstreamctl forward` towards an Engine, a FakeEngine or ClientOptions."""
 
-    def __init__(self, directory, engine, target, name=None, arguments=(), environment=None, online=True, token=None):
+    def __init__(
+        self, directory, engine, target, name=None, arguments=(), environment=None, online=True, token=None, prefix=()
+    ):
         directory.mkdir(parents=True, exist_ok=True)
-        command = [build_product("rstreamctl"), "forward", target, "--json"]
+        command = [*prefix, build_product("rstreamctl"), "forward", target, "--json"]
         command += engine.client_options(token)
         if name:
             command += ["--name", name]
