@@ -25,7 +25,7 @@ MEGABYTE = 1 << 20
 def bystander(engine, name):
     """A tunnel of somebody else: must work before, during (call the yielded function) and after."""
     with engine.fake_client() as client:
-        control = client.control(liveness=1000)
+        control = client.control(liveness=60000)
         control.open_tunnel(name=f"{name}-bystander", publish=False)
         control.serve(echo)
 
@@ -319,7 +319,7 @@ def test_engine_out_of_file_descriptors_recovers(start_engine, name):
     """Every descriptor is taken: the engine neither spins nor dies, and accepts again when some are free."""
     engine = start_engine(prefix=["prlimit", "--nofile=96:96"], settings={"timeouts.handshake_seconds": 60})
     client = engine.fake_client()
-    control = client.control(liveness=1000)
+    control = client.control(liveness=60000)
     control.open_tunnel(name=name, publish=False)
     control.serve(echo)
     sockets = [client.connect_tcp() for _ in range(150)]
@@ -380,7 +380,7 @@ def test_engine_with_a_control_channel_that_never_reads(engine, name):
     """Requests whose answers nobody takes: the answers are bounded, by an end of the channel if need be."""
     with bystander(engine, name) as check, engine.fake_client() as client:
         connection = client.connect()
-        connection.send(wire.open_control(liveness=1000))
+        connection.send(wire.open_control(liveness=60000))
         memory = engine.resident
         request = b"".join(wire.frame(wire.open_tunnel("r" * 200, name="y" * 200, port=1)) for _ in range(100))
         connection.stream.settimeout(1.0)

@@ -24,7 +24,7 @@ def test_sigterm_drains(start_engine, forward, tcp_server, name):
     """Channels are told, no one new comes in, running streams go on until they end; then the engine exits."""
     engine = start_engine()
     client = engine.fake_client()
-    control = client.control(liveness=1000)
+    control = client.control(liveness=60000)
     tunnel = control.open_tunnel(name=name, publish=False)
     near, far = client.pair(control, name)
     engine.send_signal(signal.SIGTERM)

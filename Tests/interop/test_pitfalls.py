@@ -124,7 +124,7 @@ def test_pitfall_02_client_refuses_liveness_it_did_not_ask_for(forward, fake_eng
 
 def test_pitfall_03_engine_acknowledges_only_the_newest(client):
     """Acknowledgements grow strictly, never exceed what was sent, and carry no sequence of their own."""
-    control = client.control(liveness=1000)
+    control = client.control(liveness=60000)
     control.send(*(wire.heartbeat(sequence) for sequence in range(1, 21)))
     control.expect("heartbeat", where=lambda beat: beat.acknowledgement == 20)
     control.send(wire.heartbeat(20), wire.heartbeat(5), wire.heartbeat(0), wire.heartbeat(21))
@@ -177,7 +177,7 @@ def test_pitfall_04_client_lives_on_any_message(forward, fake_engine):
 
 def test_pitfall_05_acknowledgements_do_not_wait_behind_a_backlog(engine, client, name):
     """A flood of stream requests must not delay the heartbeat's answer by more than a moment."""
-    control = client.control(liveness=1000)
+    control = client.control(liveness=60000)
     control.open_tunnel(name=name, publish=False)
     dialers = [engine.fake_client().dial(name, zero_rtt=True) for _ in range(100)]
     for sequence in range(1, 6):
@@ -400,7 +400,7 @@ def test_pitfall_13_repeated_closes_get_one_answer(client):
 
 def test_pitfall_14_frames_behind_a_close_are_ignored(engine, client, name):
     """What is queued behind the close request has no effect and no answer."""
-    control = client.control(liveness=1000)
+    control = client.control(liveness=60000)
     control.send(
         wire.close_control(), wire.open_tunnel("late", name=name, publish=False), wire.heartbeat(1), payload=b"\xff" * 9
     )

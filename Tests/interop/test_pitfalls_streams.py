@@ -405,7 +405,7 @@ def flood(stream, limit=64 << 20):
 
 def test_pitfall_36_a_stalled_stream_stalls_nobody_else(engine, client, name):
     """A consumer floods an owner that never reads: heartbeats, other streams and lists are as quick as before."""
-    control = client.control(liveness=1000)
+    control = client.control(liveness=60000)
     control.open_tunnel(name=name, publish=False)
     before = engine.resident
     stalled = [client.dial(name, zero_rtt=True) for _ in range(4)]
@@ -453,7 +453,7 @@ def test_pitfall_36_client_isolates_a_stalled_local_service(fake_engine, agent, 
 
 def test_pitfall_37_bursts_are_metered_to_the_owner(engine, client, name):
     """Clients fail their whole channel beyond 64 active and 256 waiting requests: the engine keeps below that."""
-    control = client.control(liveness=1000)
+    control = client.control(liveness=60000)
     control.open_tunnel(name=name, publish=False)
     dialers = [engine.fake_client() for _ in range(8)]
 
