@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of a client and the C library's config made from them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from librstream._capi import Library
+from librstream.errors import ConfigurationError, UnsupportedFeatureError
+from librstream.types import TLSOptions
+
+
+@dataclass(frozen=True)
+class ClientOptions:
+    """The options of :class:`librstream.Client`, which explains them."""
+
+    api_url: str | None = None
+    config_path: str | None = None
+    context: str | None = None
+    control_plane_headers: Mapping[str, str] | None = None
+    engine: str | None = None
+    connect_timeout: float = 15.0
+    heartbeat: bool = True
+    heartbeat_interval: float = 5.0
+    operation_timeout: float = 30.0
+    no_token: bool | None = None
+    project_endpoint: str | None = None
+    read_config_file: bool = True
+    region: str | None = None
+    require_token: bool = False
+    tls: TLSOptions | None = None
+    token: str | None = None
+    zero_rtt: bool = True
+
+
+_NOT_YET = (
+    "api_url",
+    "config_path",
+    "context",
+    "control_plane_headers",
+    "project_endpoint",
+    "region",
+)
+
+
+def check_supported(options: ClientOptions) -> None:
+    """Refuses what this version cannot do, rather than ignoring it."""
+    for name in _NOT_YET:
+        if getattr(options, name) is not None:
+            raise UnsupportedFeatureError(
+                f"{name}: this version reads neither config.yaml nor the control "
+                "plane; name the engine and the token, or set RSTREAM_ENGINE and "
+                "RSTREAM_AUTHENTICATION_TOKEN",
+                code="ERR_RSTREAM_UNSUPPORTED_FEATURE",
+            )
+    tls = options.tls
+    if tls is not None and (tls.certificate is not None or tls.key is not None):
+        raise UnsupportedFeatureError(
+            "certificates are read from files only; use cert_file and key_file",
+            code="ERR_RSTREAM_UNSUPPORTED_MTLS_STORAGE",
+        )
+
+
+def _milliseconds(name: str, seconds: float) -> str:
+    if not math.isfinite(seconds):
+        raise ConfigurationError(
+            f"{name}: {seconds!r} is not a time in seconds",
+            code="ERR_RSTREAM_INVALID_CONFIG",
+        )
+    return str(math.ceil(seconds * 1000 - 1e-6))
+
+
+def settings_of(options: ClientOptions) -> dict[str, str | None]:
+    """The settings of the C library that the options stand for."""
+    tls = options.tls or TLSOptions()
+    settings: dict[str, str | None] = {
+        "engine": options.engine,
+        "auth.token": options.token,
+        "auth.mtls.certificateFile": tls.cert_file,
+        "auth.mtls.keyFile": tls.key_file,
+        "transport.tls.caFile": tls.ca_file,
+        "transport.tls.serverName": tls.server_name,
+        "zeroRtt": _flag(options.zero_rtt),
+        "heartbeat.enabled": _flag(options.heartbeat),
+        "timeouts.connectMs": _milliseconds("connect_timeout", options.connect_timeout),
+        "timeouts.operationMs": _milliseconds("operation_timeout", options.operation_timeout),
+    }
+    if options.heartbeat:
+        settings["heartbeat.intervalMs"] = _milliseconds("heartbeat_interval", options.heartbeat_interval)
+    if tls.insecure_skip_verify:
+        settings["transport.tls.insecureSkipVerify"] = _flag(True)
+    return settings
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+@contextlib.contextmanager
+def native_config(library: Library, options: ClientOptions) -> Iterator[int]:
+    """A ``rstream_config`` made from the options and, below them, the environment."""
+    check_supported(options)
+    config = library.new("make a config", library.config_new)
+
+    def put(name: str, value: str | None) -> None:
+        encoded = None if value is None else value.encode()
+        library.checked(f"set {name}", library.config_set, config, name.encode(), encoded)
+
+    try:
+        for name, value in settings_of(options).items():
+            if value is not None:
+                put(name, value)
+        library.checked("read the environment", library.config_load, config)
+        if options.no_token:
+            put("auth.token", None)
+        if options.require_token and not (
+            library.config_get(config, b"auth.token") or library.config_get(config, b"auth.mtls.certificateFile")
+        ):
+            raise ConfigurationError(
+                "a token or a client certificate is required; set token, tls or RSTREAM_AUTHENTICATION_TOKEN",
+                code="ERR_RSTREAM_AUTH_REQUIRED",
+            )
+        yield config
+    finally:
+        library.config_free(config)

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client: control channels and dialing."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import weakref
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from librstream._config import ClientOptions
+from librstream._native import NativeClient
+from librstream.control import ControlChannel
+from librstream.errors import RuntimeError
+from librstream.stream import RstreamStream
+from librstream.types import TLSOptions
+
+
+class Client:
+    """Knows an engine and how to reach it.
+
+    What is not given comes from the environment: ``RSTREAM_ENGINE``,
+    ``RSTREAM_AUTHENTICATION_TOKEN``, ``RSTREAM_MTLS_CERT_FILE`` and
+    ``RSTREAM_MTLS_KEY_FILE``, ``RSTREAM_TUNNEL_TRANSPORT``. No configuration file is
+    read by this version. Settings are looked at, and their errors raised, by the
+    first :meth:`connect` or :meth:`dial`.
+
+    Args:
+        engine: address of the engine, ``host[:port]``; port 443 when absent.
+        connect_timeout: seconds for name look-up, TCP and TLS, 0.001..3600.
+        heartbeat: whether heartbeats are sent on control channels.
+        heartbeat_interval: seconds between them, 1..300.
+        operation_timeout: seconds for one request to the engine, 0.001..3600.
+        no_token: use no token, not even the environment's.
+        require_token: refuse to go on without a token or a client certificate.
+        token: bearer token; excludes a client certificate.
+        tls: how the engine is verified, and the client certificate.
+        zero_rtt: streams start without waiting for the engine's answer.
+        api_url, config_path, context, control_plane_headers, project_endpoint,
+            region: not supported by this version; must be None.
+        read_config_file: accepted for compatibility; there is none to read yet.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str | None = None,
+        config_path: str | None = None,
+        context: str | None = None,
+        control_plane_headers: Mapping[str, str] | None = None,
+        engine: str | None = None,
+        connect_timeout: float = 15.0,
+        heartbeat: bool = True,
+        heartbeat_interval: float = 5.0,
+        operation_timeout: float = 30.0,
+        no_token: bool | None = None,
+        project_endpoint: str | None = None,
+        read_config_file: bool = True,
+        region: str | None = None,
+        require_token: bool = False,
+        token: str | None = None,
+        tls: TLSOptions | None = None,
+        zero_rtt: bool = True,
+    ) -> None:
+        self._options = ClientOptions(
+            api_url=api_url,
+            config_path=config_path,
+            context=context,
+            control_plane_headers=control_plane_headers,
+            engine=engine,
+            connect_timeout=connect_timeout,
+            heartbeat=heartbeat,
+            heartbeat_interval=heartbeat_interval,
+            operation_timeout=operation_timeout,
+            no_token=no_token,
+            project_endpoint=project_endpoint,
+            read_config_file=read_config_file,
+            region=region,
+            require_token=require_token,
+            token=token,
+            tls=tls,
+            zero_rtt=zero_rtt,
+        )
+        self._native: NativeClient | None = None
+        self._controls: weakref.WeakSet[ControlChannel] = weakref.WeakSet()
+        self._closed = False
+
+    @classmethod
+    def from_env(
+        cls,
+        *,
+        api_url: str | None = None,
+        config_path: str | None = None,
+        context: str | None = None,
+        control_plane_headers: Mapping[str, str] | None = None,
+        engine: str | None = None,
+        connect_timeout: float = 15.0,
+        heartbeat: bool = True,
+        heartbeat_interval: float = 5.0,
+        operation_timeout: float = 30.0,
+        no_token: bool | None = None,
+        project_endpoint: str | None = None,
+        read_config_file: bool = True,
+        region: str | None = None,
+        require_token: bool = False,
+        token: str | None = None,
+        tls: TLSOptions | None = None,
+        zero_rtt: bool = True,
+    ) -> Client:
+        """A client whose settings come from the environment, below those given."""
+        return cls(
+            api_url=api_url,
+            config_path=config_path,
+            context=context,
+            control_plane_headers=control_plane_headers,
+            engine=engine,
+            connect_timeout=connect_timeout,
+            heartbeat=heartbeat,
+            heartbeat_interval=heartbeat_interval,
+            operation_timeout=operation_timeout,
+            no_token=no_token,
+            project_endpoint=project_endpoint,
+            read_config_file=read_config_file,
+            region=region,
+            require_token=require_token,
+            token=token,
+            tls=tls,
+            zero_rtt=zero_rtt,
+        )
+
+    def with_options(
+        self,
+        *,
+        engine: str | None = None,
+        connect_timeout: float | None = None,
+        heartbeat: bool | None = None,
+        heartbeat_interval: float | None = None,
+        operation_timeout: float | None = None,
+        no_token: bool | None = None,
+        require_token: bool | None = None,
+        token: str | None = None,
+        tls: TLSOptions | None = None,
+        zero_rtt: bool | None = None,
+    ) -> Client:
+        """A new client with some options changed."""
+        changed: dict[str, Any] = {
+            "engine": engine,
+            "connect_timeout": connect_timeout,
+            "heartbeat": heartbeat,
+            "heartbeat_interval": heartbeat_interval,
+            "operation_timeout": operation_timeout,
+            "no_token": no_token,
+            "require_token": require_token,
+            "token": token,
+            "tls": tls,
+            "zero_rtt": zero_rtt,
+        }
+        given = {name: value for name, value in changed.items() if value is not None}
+        client = type(self)()
+        client._options = dataclasses.replace(self._options, **given)
+        return client
+
+    async def connect(self) -> ControlChannel:
+        """Connects to the engine and opens a control channel. A client may have
+        several.
+
+        Raises:
+            ConfigurationError: a setting is missing or invalid.
+            TransportError: the engine cannot be reached, as an :class:`OSError`.
+            TLSError: the engine's certificate was not accepted.
+            EngineError: the engine refused, for example a token.
+            RuntimeError: ``ERR_RSTREAM_OPERATION_TIMEOUT``,
+                ``ERR_RSTREAM_CLIENT_CLOSED``.
+        """
+        native = self._usable()
+        control = ControlChannel(native, await native.connect())
+        self._controls.add(control)
+        if self._closed:
+            await control.close()
+            self._ensure_open()
+        return control
+
+    async def dial(
+        self,
+        tunnel: str,
+        *,
+        token: str | None = None,
+        zero_rtt: bool | None = None,
+    ) -> RstreamStream:
+        """Opens a stream to a private tunnel.
+
+        With ``zero_rtt`` the stream is there as soon as the request was sent, and an
+        unknown tunnel shows as a stream that the engine ends at once. Without it the
+        engine's answer is awaited.
+
+        Args:
+            tunnel: its name or id.
+            token: instead of the client's.
+            zero_rtt: instead of the client's.
+
+        Raises:
+            RuntimeError: ``ERR_RSTREAM_INVALID_TUNNEL`` for a blank name, and what
+                :meth:`connect` raises.
+            EngineError: the engine refused; 3000 when there is no such tunnel.
+        """
+        if token is None and zero_rtt in (None, self._options.zero_rtt):
+            native = self._usable()
+            return RstreamStream(native, await native.dial(tunnel))
+        self._ensure_open()
+        options = dataclasses.replace(
+            self._options,
+            token=self._options.token if token is None else token,
+            zero_rtt=self._options.zero_rtt if zero_rtt is None else zero_rtt,
+        )
+        # Token and manner are settings of a client: this dial gets one of its own.
+        native = NativeClient(options)
+        try:
+            return RstreamStream(native, await native.dial(tunnel))
+        finally:
+            native.leave()
+
+    async def dial_bytestream(
+        self,
+        tunnel: str,
+        *,
+        token: str | None = None,
+        zero_rtt: bool | None = None,
+    ) -> RstreamStream:
+        """The same as :meth:`dial`."""
+        return await self.dial(tunnel, token=token, zero_rtt=zero_rtt)
+
+    async def close(self) -> None:
+        """Ends the control channels and their tunnels. Streams that were accepted or
+        dialed go on until they are closed."""
+        self._closed = True
+        native, self._native = self._native, None
+        if native is None:
+            return
+        try:
+            closing = [control.close() for control in self._controls]
+            await asyncio.gather(*closing)
+        finally:
+            native.leave()
+
+    def _usable(self) -> NativeClient:
+        self._ensure_open()
+        native = self._native
+        if native is not None and native.is_usable:
+            native.check_usable()
+            return native
+        self._native = NativeClient(self._options)
+        return self._native
+
+    def _ensure_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the client is closed", code="ERR_RSTREAM_CLIENT_CLOSED")
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.close()
