@@ -50,4 +50,19 @@ public enum ErrorCode {
   public static let unsupportedTransport: Int32 = -10036
   public static let invalidLocalEndpoint: Int32 = -10037
   public static let backlogFull: Int32 = -10038
+  public static let contextNotFound: Int32 = -10040
+  public static let contextAmbiguous: Int32 = -10041
+  public static let invalidAPIURL: Int32 = -10042
+  public static let invalidRegion: Int32 = -10043
+  public static let regionEngineConflict: Int32 = -10044
+  public static let regionUnavailable: Int32 = -10045
+  public static let regionAmbiguous: Int32 = -10046
+  public static let projectEndpointRequired: Int32 = -10047
+  public static let storedTokenEngineOverride: Int32 = -10048
+  public static let storedMTLSEngineOverride: Int32 = -10049
+  public static let unsupportedTokenStorage: Int32 = -10050
+  public static let unsupportedMTLSStorage: Int32 = -10051
+  public static let engineResolution: Int32 = -10052
+  public static let apiHTTP: Int32 = -10053
+  public static let apiInvalidResponse: Int32 = -10054
 }

@@ -101,6 +101,7 @@ int exit_code_for(const rstream_error *error) {
       return EXIT_USAGE;
     default:
       if (code <= RSTREAM_EAUTH_CONFLICT && code >= RSTREAM_EUNSUPPORTED_TRANSPORT) return EXIT_REFUSED;
+      if (code <= RSTREAM_ECONTEXT_NOT_FOUND && code >= RSTREAM_EAPI_INVALID_RESPONSE) return EXIT_REFUSED;
       /* What is not ours is libuv's: the network. */
       return code > -10000 ? EXIT_UNREACHABLE : EXIT_OTHER;
   }

@@ -21,6 +21,21 @@ struct ErrorCodeTests {
     (ErrorCode.unsupportedTransport, RSTREAM_EUNSUPPORTED_TRANSPORT),
     (ErrorCode.invalidLocalEndpoint, RSTREAM_EINVALID_LOCAL_ENDPOINT),
     (ErrorCode.backlogFull, RSTREAM_EBACKLOG_FULL),
+    (ErrorCode.contextNotFound, RSTREAM_ECONTEXT_NOT_FOUND),
+    (ErrorCode.contextAmbiguous, RSTREAM_ECONTEXT_AMBIGUOUS),
+    (ErrorCode.invalidAPIURL, RSTREAM_EINVALID_API_URL),
+    (ErrorCode.invalidRegion, RSTREAM_EINVALID_REGION),
+    (ErrorCode.regionEngineConflict, RSTREAM_EREGION_ENGINE_CONFLICT),
+    (ErrorCode.regionUnavailable, RSTREAM_EREGION_UNAVAILABLE),
+    (ErrorCode.regionAmbiguous, RSTREAM_EREGION_AMBIGUOUS),
+    (ErrorCode.projectEndpointRequired, RSTREAM_EPROJECT_ENDPOINT_REQUIRED),
+    (ErrorCode.storedTokenEngineOverride, RSTREAM_ESTORED_TOKEN_ENGINE_OVERRIDE),
+    (ErrorCode.storedMTLSEngineOverride, RSTREAM_ESTORED_MTLS_ENGINE_OVERRIDE),
+    (ErrorCode.unsupportedTokenStorage, RSTREAM_EUNSUPPORTED_TOKEN_STORAGE),
+    (ErrorCode.unsupportedMTLSStorage, RSTREAM_EUNSUPPORTED_MTLS_STORAGE),
+    (ErrorCode.engineResolution, RSTREAM_EENGINE_RESOLUTION),
+    (ErrorCode.apiHTTP, RSTREAM_EAPI_HTTP),
+    (ErrorCode.apiInvalidResponse, RSTREAM_EAPI_INVALID_RESPONSE),
   ])
   func isThatOfTheHeader(code: Int32, header: rstream_errno) {
     #expect(code == header.rawValue)

@@ -43,7 +43,22 @@ extern "C" {
   XX(UNSUPPORTED_TUNNEL, -10035, "ERR_RSTREAM_UNSUPPORTED_TUNNEL", "this build does not support that kind of tunnel")  \
   XX(UNSUPPORTED_TRANSPORT, -10036, "ERR_RSTREAM_UNSUPPORTED_TRANSPORT", "this build does not support that transport") \
   XX(INVALID_LOCAL_ENDPOINT, -10037, "ERR_RSTREAM_INVALID_LOCAL_ENDPOINT", "the local address is invalid")             \
-  XX(BACKLOG_FULL, -10038, "ERR_RSTREAM_BACKLOG_FULL", "too many streams wait to be accepted")
+  XX(BACKLOG_FULL, -10038, "ERR_RSTREAM_BACKLOG_FULL", "too many streams wait to be accepted")                         \
+  XX(CONTEXT_NOT_FOUND, -10040, "ERR_RSTREAM_CONTEXT_NOT_FOUND", "the configuration file has no such context")         \
+  XX(CONTEXT_AMBIGUOUS, -10041, "ERR_RSTREAM_CONTEXT_AMBIGUOUS", "several contexts have that name")                    \
+  XX(INVALID_API_URL, -10042, "ERR_RSTREAM_INVALID_API_URL", "the control plane's URL is invalid")                     \
+  XX(INVALID_REGION, -10043, "ERR_RSTREAM_INVALID_REGION", "the region's name is invalid")                             \
+  XX(REGION_ENGINE_CONFLICT, -10044, "ERR_RSTREAM_REGION_ENGINE_CONFLICT", "region and engine exclude each other")     \
+  XX(REGION_UNAVAILABLE, -10045, "ERR_RSTREAM_REGION_UNAVAILABLE", "the project is not available in that region")      \
+  XX(REGION_AMBIGUOUS, -10046, "ERR_RSTREAM_REGION_AMBIGUOUS", "the project has several endpoints in that region")     \
+  XX(PROJECT_ENDPOINT_REQUIRED, -10047, "ERR_RSTREAM_PROJECT_ENDPOINT_REQUIRED", "a region needs a managed project")   \
+  XX(STORED_TOKEN_ENGINE_OVERRIDE, -10048, "ERR_RSTREAM_STORED_TOKEN_ENGINE_OVERRIDE", "token is for another engine")  \
+  XX(STORED_MTLS_ENGINE_OVERRIDE, -10049, "ERR_RSTREAM_STORED_MTLS_ENGINE_OVERRIDE", "identity is for another one")    \
+  XX(UNSUPPORTED_TOKEN_STORAGE, -10050, "ERR_RSTREAM_UNSUPPORTED_TOKEN_STORAGE", "token storage not supported")        \
+  XX(UNSUPPORTED_MTLS_STORAGE, -10051, "ERR_RSTREAM_UNSUPPORTED_MTLS_STORAGE", "mTLS storage not supported")           \
+  XX(ENGINE_RESOLUTION, -10052, "ERR_RSTREAM_ENGINE_RESOLUTION", "the control plane told no usable engine address")    \
+  XX(API_HTTP, -10053, "ERR_RSTREAM_API_HTTP", "the control plane refused the request")                                \
+  XX(API_INVALID_RESPONSE, -10054, "ERR_RSTREAM_API_INVALID_RESPONSE", "the control plane's answer cannot be used")
 
 /** librstream's codes. RSTREAM_EENGINE, RSTREAM_EPROTOCOL, ... */
 typedef enum rstream_errno {

@@ -69,6 +69,21 @@ enum class errc : int {
   unsupported_transport = RSTREAM_EUNSUPPORTED_TRANSPORT,
   invalid_local_endpoint = RSTREAM_EINVALID_LOCAL_ENDPOINT,
   backlog_full = RSTREAM_EBACKLOG_FULL,
+  context_not_found = RSTREAM_ECONTEXT_NOT_FOUND,
+  context_ambiguous = RSTREAM_ECONTEXT_AMBIGUOUS,
+  invalid_api_url = RSTREAM_EINVALID_API_URL,
+  invalid_region = RSTREAM_EINVALID_REGION,
+  region_engine_conflict = RSTREAM_EREGION_ENGINE_CONFLICT,
+  region_unavailable = RSTREAM_EREGION_UNAVAILABLE,
+  region_ambiguous = RSTREAM_EREGION_AMBIGUOUS,
+  project_endpoint_required = RSTREAM_EPROJECT_ENDPOINT_REQUIRED,
+  stored_token_engine_override = RSTREAM_ESTORED_TOKEN_ENGINE_OVERRIDE,
+  stored_mtls_engine_override = RSTREAM_ESTORED_MTLS_ENGINE_OVERRIDE,
+  unsupported_token_storage = RSTREAM_EUNSUPPORTED_TOKEN_STORAGE,
+  unsupported_mtls_storage = RSTREAM_EUNSUPPORTED_MTLS_STORAGE,
+  engine_resolution = RSTREAM_EENGINE_RESOLUTION,
+  api_http = RSTREAM_EAPI_HTTP,
+  api_invalid_response = RSTREAM_EAPI_INVALID_RESPONSE,
 };
 
 /// The category of every std::error_code made here: values are the negative codes of the C API.

@@ -40,7 +40,22 @@ static void codes() {
                                  errc::unsupported_tunnel,
                                  errc::unsupported_transport,
                                  errc::invalid_local_endpoint,
-                                 errc::backlog_full};
+                                 errc::backlog_full,
+                                 errc::context_not_found,
+                                 errc::context_ambiguous,
+                                 errc::invalid_api_url,
+                                 errc::invalid_region,
+                                 errc::region_engine_conflict,
+                                 errc::region_unavailable,
+                                 errc::region_ambiguous,
+                                 errc::project_endpoint_required,
+                                 errc::stored_token_engine_override,
+                                 errc::stored_mtls_engine_override,
+                                 errc::unsupported_token_storage,
+                                 errc::unsupported_mtls_storage,
+                                 errc::engine_resolution,
+                                 errc::api_http,
+                                 errc::api_invalid_response};
   CHECK_EQ(std::size(all), std::size(wanted));
   for (std::size_t i = 0; i < std::size(all); i++) CHECK_EQ(static_cast<int>(all[i]), wanted[i]);
   const std::error_code code = rstrm::errc::backlog_full;
