@@ -60,11 +60,50 @@ extern "C" {
   XX(API_HTTP, -10053, "ERR_RSTREAM_API_HTTP", "the control plane refused the request")                                \
   XX(API_INVALID_RESPONSE, -10054, "ERR_RSTREAM_API_INVALID_RESPONSE", "the control plane's answer cannot be used")
 
-/** librstream's codes. RSTREAM_EENGINE, RSTREAM_EPROTOCOL, ... */
+/** librstream's codes. RSTREAM_ERRNO_MAP has their names and short texts. */
 typedef enum rstream_errno {
-#define RSTREAM_ERRNO_ENUM(constant, value, name, text) RSTREAM_E##constant = value,
-  RSTREAM_ERRNO_MAP(RSTREAM_ERRNO_ENUM)
-#undef RSTREAM_ERRNO_ENUM
+  RSTREAM_EENGINE = -10001,                /**< the engine refused the request; rstream_error_engine_code() tells why */
+  RSTREAM_EPROTOCOL = -10002,              /**< the peer broke the rstream protocol */
+  RSTREAM_EFRAME_TOO_LARGE = -10003,       /**< a frame exceeds 65535 bytes */
+  RSTREAM_ECONTROL_CLOSED = -10004,        /**< the control channel is closed, or was while the operation ran */
+  RSTREAM_ECONTROL_LIVENESS = -10005,      /**< the engine has not answered heartbeats in time: the channel is dead */
+  RSTREAM_ECONTROL_OVERLOAD = -10006,      /**< too much is waiting on the control channel; try later */
+  RSTREAM_EOPERATION_TIMEOUT = -10007,     /**< the operation took longer than the timeouts of the config allow */
+  RSTREAM_ETUNNEL_CLOSED = -10008,         /**< the tunnel is closed, or was while the operation ran */
+  RSTREAM_ECLIENT_CLOSED = -10009,         /**< the client is closed, or was while the operation ran */
+  RSTREAM_ESTREAM_CLOSED = -10010,         /**< the stream is closed, or was while the operation ran */
+  RSTREAM_EENGINE_CLOSED = -10011,         /**< the embedded engine is closed */
+  RSTREAM_ELOOP_CLOSED = -10012,           /**< the loop is closed or being closed */
+  RSTREAM_EWRONGTHREAD = -10013,           /**< called from another thread than the loop's; nothing was changed */
+  RSTREAM_EAUTH_CONFLICT = -10020,         /**< the config has both a token and a client certificate */
+  RSTREAM_EAUTH_REQUIRED = -10021,         /**< the config needs a token or a client certificate */
+  RSTREAM_ETOKEN_EXPIRED = -10022,         /**< the token has expired; get a new one */
+  RSTREAM_EMTLS_INCOMPLETE = -10023,       /**< the config has only one of client certificate and key */
+  RSTREAM_ETLS = -10024,                   /**< the TLS handshake or connection failed, or its files cannot be used */
+  RSTREAM_EINVALID_CONFIG = -10030,        /**< a setting is unknown or its value is invalid */
+  RSTREAM_EINVALID_ENGINE = -10031,        /**< the engine address is invalid: host[:port] */
+  RSTREAM_EENGINE_REQUIRED = -10032,       /**< no engine address is configured */
+  RSTREAM_EINVALID_TIMEOUT = -10033,       /**< a time limit is out of range */
+  RSTREAM_EINVALID_TUNNEL = -10034,        /**< the tunnel's properties or name are invalid */
+  RSTREAM_EUNSUPPORTED_TUNNEL = -10035,    /**< this build does not support that kind of tunnel */
+  RSTREAM_EUNSUPPORTED_TRANSPORT = -10036, /**< this build does not support that transport */
+  RSTREAM_EINVALID_LOCAL_ENDPOINT = -10037,       /**< the local address is invalid */
+  RSTREAM_EBACKLOG_FULL = -10038,                 /**< too many streams wait to be accepted */
+  RSTREAM_ECONTEXT_NOT_FOUND = -10040,            /**< the configuration file has no such context */
+  RSTREAM_ECONTEXT_AMBIGUOUS = -10041,            /**< several contexts of the configuration file have that name */
+  RSTREAM_EINVALID_API_URL = -10042,              /**< the control plane's URL is invalid */
+  RSTREAM_EINVALID_REGION = -10043,               /**< the region's name is invalid */
+  RSTREAM_EREGION_ENGINE_CONFLICT = -10044,       /**< region and engine address exclude each other */
+  RSTREAM_EREGION_UNAVAILABLE = -10045,           /**< the project has no endpoint in that region */
+  RSTREAM_EREGION_AMBIGUOUS = -10046,             /**< the project has several endpoints in that region */
+  RSTREAM_EPROJECT_ENDPOINT_REQUIRED = -10047,    /**< a region was asked for, but the project is not a managed one */
+  RSTREAM_ESTORED_TOKEN_ENGINE_OVERRIDE = -10048, /**< the stored token is for another engine */
+  RSTREAM_ESTORED_MTLS_ENGINE_OVERRIDE = -10049,  /**< the stored identity is for another engine */
+  RSTREAM_EUNSUPPORTED_TOKEN_STORAGE = -10050,    /**< the token is kept where this build cannot read it */
+  RSTREAM_EUNSUPPORTED_MTLS_STORAGE = -10051,     /**< the identity is kept where this build cannot read it */
+  RSTREAM_EENGINE_RESOLUTION = -10052,            /**< the control plane told no usable engine address */
+  RSTREAM_EAPI_HTTP = -10053,                     /**< the control plane refused the request */
+  RSTREAM_EAPI_INVALID_RESPONSE = -10054          /**< the control plane's answer cannot be used */
 } rstream_errno;
 
 /**
@@ -72,19 +111,19 @@ typedef enum rstream_errno {
  * 1 authorization, 2 request, 3 not found, 4 state, 5 feature, 6 unavailable, 7 capacity, 8 conflict, 9 internal.
  */
 typedef enum rstream_engine_code {
-  RSTREAM_ENGINE_UNSPECIFIED = 0,
-  RSTREAM_ENGINE_UNAUTHORIZED = 1000,
-  RSTREAM_ENGINE_INVALID_REQUEST = 2000,
-  RSTREAM_ENGINE_PROTOCOL_VERSION_MISSING = 2010,
-  RSTREAM_ENGINE_PROTOCOL_VERSION_INVALID = 2020,
-  RSTREAM_ENGINE_PROTOCOL_VERSION_INCOMPATIBLE = 2030,
-  RSTREAM_ENGINE_TUNNEL_NOT_FOUND = 3000,
-  RSTREAM_ENGINE_INVALID_STREAM = 4000,
-  RSTREAM_ENGINE_FEATURE_NOT_AVAILABLE = 5000,
-  RSTREAM_ENGINE_SERVICE_UNAVAILABLE = 6000,
-  RSTREAM_ENGINE_CAPACITY_EXHAUSTED = 7000,
-  RSTREAM_ENGINE_RESOURCE_CONFLICT = 8000,
-  RSTREAM_ENGINE_INTERNAL = 9000
+  RSTREAM_ENGINE_UNSPECIFIED = 0,                      /**< the engine gave no code */
+  RSTREAM_ENGINE_UNAUTHORIZED = 1000,                  /**< token or certificate do not allow this */
+  RSTREAM_ENGINE_INVALID_REQUEST = 2000,               /**< the request makes no sense to the engine */
+  RSTREAM_ENGINE_PROTOCOL_VERSION_MISSING = 2010,      /**< the request named no protocol version */
+  RSTREAM_ENGINE_PROTOCOL_VERSION_INVALID = 2020,      /**< what it named is no version */
+  RSTREAM_ENGINE_PROTOCOL_VERSION_INCOMPATIBLE = 2030, /**< the engine speaks no such version */
+  RSTREAM_ENGINE_TUNNEL_NOT_FOUND = 3000,      /**< there is no such tunnel, or none to be seen by this client */
+  RSTREAM_ENGINE_INVALID_STREAM = 4000,        /**< there is no such stream, or it is in another state */
+  RSTREAM_ENGINE_FEATURE_NOT_AVAILABLE = 5000, /**< the engine, or the plan it runs under, does not have this */
+  RSTREAM_ENGINE_SERVICE_UNAVAILABLE = 6000,   /**< not now: the engine stops or lacks something; try later */
+  RSTREAM_ENGINE_CAPACITY_EXHAUSTED = 7000,    /**< a limit of the engine is reached */
+  RSTREAM_ENGINE_RESOURCE_CONFLICT = 8000,     /**< what was asked for is taken, e.g. a host name or port */
+  RSTREAM_ENGINE_INTERNAL = 9000               /**< the engine has failed */
 } rstream_engine_code;
 
 /** The code of an error: negative. 0 when `error` is NULL. */
