@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Holds the headers against the ABI that abi/symbols and abi/librstream.abi promise. docs/abi.md tells why and how.
+
+The library is written in Swift, and its debug information has no C types. So the types come from the "shape": a shared
+object made of the headers alone, which defines every function of them, and which abidw and abidiff read.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "docs/reference"))
+
+from headers import INCLUDE, read_headers  # noqa: E402
+
+SYMBOLS = HERE / "symbols"
+DUMP = HERE / "librstream.abi"
+HEADING = "# Every function of the library and the version that has introduced it. ./dev abi --update adds new ones.\n"
+
+
+def version(include=INCLUDE):
+    return re.search(r'RSTREAM_VERSION_STRING "([^"]+)"', (include / "rstream/version.h").read_text())[1]
+
+
+def read_symbols(file=SYMBOLS):
+    """The versions by the names of the functions that came with them."""
+    if not file.exists():
+        return {}
+    return dict(line.split() for line in file.read_text().splitlines() if not line.startswith("#"))
+
+
+def node(introduced):
+    """The version node of rstream.map that a function of this version belongs to."""
+    major, minor, _ = introduced.split(".")
+    return f"RSTREAM_{major}" if minor == "0" else f"RSTREAM_{major}.{minor}"
+
+
+def run(*command, **options):
+    return subprocess.run([str(word) for word in command], text=True, capture_output=True, **options)
+
+
+def shape(headers, known=None):
+    """C source of the shape: all that the headers declare, or only what is in `known`."""
+    declarations = [one for header in headers for one in header.declarations if known is None or one.name in known]
+    lines = [f"#include <{header.path}>" for header in headers]
+    for one in sorted(declarations, key=lambda one: one.name):
+        if one.kind == "function":
+            parameters = ", ".join(f"{p.type} {p.name}" for p in one.parameters) or "void"
+            uses = "".join(f"(void){p.name}; " for p in one.parameters)
+            result = "" if one.returns == "void" else "return 0; "
+            lines.append(f"{one.returns} {one.name}({parameters}) {{ {uses}{result}}}")
+        elif one.kind in ("enum", "struct", "callback"):
+            # Types that no function takes are kept by a variable, which is not exported.
+            lines.append(f"static __attribute__((used)) {one.name} {one.name}_kept;")
+    return "\n".join(lines) + "\n"
+
+
+def make_dump(source, include=INCLUDE):
+    """What abidw says about the shape: sorted, without paths, the same on every machine with 64 bits."""
+    soname = re.search(r"-soname=(\S+?)\"", (ROOT / "Package.swift").read_text())[1]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "shape.c").write_text(source)
+        compiled = run("gcc", "-std=c11", "-g", "-O0", "-fPIC", "-shared", "-nostdlib", f"-Wl,-soname,{soname}",
+                       f"-Wl,--version-script={ROOT / 'rstream.map'}", "-I", include, "shape.c", "-o", "shape.so",
+                       cwd=folder)
+        if compiled.returncode:
+            raise SystemExit(f"abi: the headers do not compile:\n{compiled.stderr}")
+        dump = run("abidw", "--load-all-types", "--no-show-locs", "--no-comp-dir-path", "--no-corpus-path",
+                   "--no-elf-needed", "--no-architecture", "--type-id-style", "hash", "shape.so", cwd=folder)
+        if dump.returncode or not dump.stdout:
+            raise SystemExit(f"abi: abidw failed:\n{dump.stderr}")
+    return dump.stdout
+
+
+def abidiff(old, new):
+    """What abidiff has to say, with every change it knows, or "". Without --harmless it lets int become unsigned."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "old.abi").write_text(old)
+        (Path(folder) / "new.abi").write_text(new)
+        result = run("abidiff", "--harmless", "--non-reachable-types", "old.abi", "new.abi", cwd=folder)
+    if result.returncode & 3:
+        raise SystemExit(f"abi: abidiff failed:\n{result.stderr}")
+    return result.stdout if result.returncode else ""
+
+
+def changes(dump, include=INCLUDE):
+    """What has changed or gone since the dump was made: "" when there are at most additions."""
+    known = set(re.findall(r"name='(\w+)'", dump))
+    new = make_dump(shape(read_headers(include), known), include)
+    # A constant more in an enum is an addition too.
+    lines = [line for line in new.splitlines() if not is_new_constant(line, known)]
+    return abidiff(dump, "\n".join(lines))
+
+
+def is_new_constant(line, known):
+    match = re.match(r"\s*<enumerator name='(\w+)'", line)
+    return bool(match) and match[1] not in known
+
+
+def additions(dump, include=INCLUDE):
+    """What the headers have and the dump does not, once `changes` is "": "" when the dump is up to date."""
+    return abidiff(dump, make_dump(shape(read_headers(include)), include))
+
+
+def declared(include=INCLUDE):
+    return {function.name for header in read_headers(include) for function in header.of("function")}
+
+
+def promised(symbols=SYMBOLS):
+    """What the library has to export: {"rstream_features@@RSTREAM_1", ...}."""
+    return {f"{name}@@{node(introduced)}" for name, introduced in read_symbols(symbols).items()}
+
+
+def check(include=INCLUDE, symbols=SYMBOLS, dump=DUMP):
+    """Complaints; none when the headers are what was promised."""
+    complaints = []
+    old = dump.read_text()
+    if broken := changes(old, include):
+        complaints.append(f"the headers break the ABI of {dump.name}, which may only grow:\n{broken}")
+    elif added := additions(old, include):
+        complaints.append(f"{dump.name} lacks additions of the headers; to accept them run ./dev abi --update\n{added}")
+    listed = read_symbols(symbols).keys()
+    if gone := listed - declared(include):
+        complaints.append(f"functions of abi/symbols are in no header: {' '.join(sorted(gone))}")
+    if new := declared(include) - listed:
+        complaints.append(
+            f"functions of the headers are not in abi/symbols: {' '.join(sorted(new))}\n"
+            "to add them run ./dev abi --update and commit abi/"
+        )
+    return complaints
+
+
+def update(include=INCLUDE, symbols=SYMBOLS, dump=DUMP, is_breaking=False):
+    """Accepts additions; with `is_breaking` all else as well. Returns complaints."""
+    known = read_symbols(symbols)
+    names = declared(include)
+    if not is_breaking and dump.exists():
+        if broken := changes(dump.read_text(), include):
+            return [f"not updated, because this breaks the ABI:\n{broken}"]
+        if gone := known.keys() - names:
+            return [f"not updated, because functions are gone: {' '.join(sorted(gone))}"]
+    lines = [f"{name} {known.get(name, version(include))}\n" for name in sorted(names)]
+    symbols.write_text(HEADING + "".join(lines))
+    dump.write_text(make_dump(shape(read_headers(include)), include))
+    return []
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev abi", description="Holds the headers against the ABI in abi/.")
+    parser.add_argument("--update", action="store_true",
+                        help="accept additions: write abi/symbols and abi/librstream.abi")
+    parser.add_argument("--breaking", action="store_true",
+                        help="with --update: accept changes too, of what no release has had")
+    arguments = parser.parse_args()
+    complaints = update(is_breaking=arguments.breaking) if arguments.update else check()
+    for complaint in complaints:
+        print(f"abi: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
