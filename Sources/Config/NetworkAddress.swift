@@ -89,13 +89,13 @@ public struct PortRange: Hashable, Sendable {
   public func contains(_ port: UInt16) -> Bool { first <= port && port <= last }
 }
 
-private func portNumber(_ text: String) -> UInt16? {
+func portNumber(_ text: String) -> UInt16? {
   guard text.utf8.count <= 5, let number = text.wholeNumber() else { return nil }
   return UInt16(exactly: number)
 }
 
 /// `host`, `host:port`, `[host]` or `[host]:port` taken apart; what the parts mean is the caller's business.
-private struct HostAndPort {
+struct HostAndPort {
   let host: String
   let port: String?
   let isBracketed: Bool

@@ -65,4 +65,5 @@ public enum ErrorCode {
   public static let engineResolution: Int32 = -10052
   public static let apiHTTP: Int32 = -10053
   public static let apiInvalidResponse: Int32 = -10054
+  public static let proxy: Int32 = -10060
 }

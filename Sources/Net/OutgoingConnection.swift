@@ -15,12 +15,21 @@ public struct ServerEndpoint: Equatable, Sendable {
   }
 }
 
+/// The way from this machine to a server: sockets, and the proxy in between.
+public struct NetworkPath {
+  public var sockets = SocketPolicy()
+  public var proxy: ProxyServer?
+
+  public init() {}
+}
+
 /// One attempt to open a TLS connection under a time limit.
 public final class OutgoingConnection {
   public typealias Completion = (Result<TLSChannel, Failure>) -> Void
 
   private let loop: Loop
   private let endpoint: ServerEndpoint
+  private let path: NetworkPath
   private let context: TLSContext
   private let sessions: TLSSessionStore?
   private let addresses: AddressCache?
@@ -28,30 +37,30 @@ public final class OutgoingConnection {
   private var timer: LoopTimer?
   private var resolver: Resolver?
   private var connector: SocketConnector?
-  private var socket: SocketChannel?
-  private var channel: TLSChannel?
+  private var negotiation: ProxyHandshake?
+  /// What the next step runs over: it belongs to that step from then on, and ends with it.
+  private var lower: ByteChannel?
+  private var securing: TLSChannel?
 
   /// - Parameters:
   ///   - milliseconds: time limit for all of it
-  ///   - addresses: remembers where the endpoint was reached, to spare later connections the look-up
+  ///   - addresses: remembers where the first hop was reached, to spare later connections the look-up
   public init(
-    _ loop: Loop, to endpoint: ServerEndpoint, context: TLSContext, sessions: TLSSessionStore?,
-    addresses: AddressCache?, timeout milliseconds: UInt64, _ completion: @escaping Completion
+    _ loop: Loop, to endpoint: ServerEndpoint, by path: NetworkPath = NetworkPath(), context: TLSContext,
+    sessions: TLSSessionStore?, addresses: AddressCache?, timeout milliseconds: UInt64,
+    _ completion: @escaping Completion
   ) {
     self.loop = loop
     self.endpoint = endpoint
+    self.path = path
     self.context = context
     self.sessions = sessions
     self.addresses = addresses
     self.completion = completion
     timer = LoopTimer(loop, after: milliseconds) { [self] in
-      finish(
-        .failure(
-          Failure(
-            ErrorCode.operationTimeout,
-            "connect to \(endpoint.host):\(endpoint.port): no connection after \(milliseconds) ms")))
+      finish(.failure(Failure(ErrorCode.operationTimeout, "\(attempt): no connection after \(milliseconds) ms")))
     }
-    if let known = addresses?.address(of: endpoint) {
+    if let known = addresses?.address(of: hop) {
       connect(to: [known], mayLookUp: true)
     } else {
       lookUp()
@@ -63,40 +72,79 @@ public final class OutgoingConnection {
     release()
   }
 
+  /// Where the socket is connected to.
+  private var hop: ServerEndpoint { path.proxy?.endpoint ?? endpoint }
+
+  private var attempt: String {
+    let target = "connect to \(authority(endpoint.host, endpoint.port))"
+    return path.proxy.map { "\(target) through \($0.name)" } ?? target
+  }
+
   private func lookUp() {
-    resolver = Resolver(loop, host: endpoint.host, port: endpoint.port) { [self] result in
+    resolver = Resolver(loop, host: hop.host, port: hop.port) { [self] result in
       resolver = nil
-      switch result {
-      case .success(let found): connect(to: found, mayLookUp: false)
-      case .failure(let failure): finish(.failure(failure.during("connect to \(endpoint.host):\(endpoint.port)")))
+      do throws(Failure) {
+        connect(to: try path.sockets.usable(try result.get(), of: hop.host), mayLookUp: false)
+      } catch {
+        finish(.failure(error.during(attempt)))
       }
     }
   }
 
   private func connect(to found: [SocketAddress], mayLookUp: Bool) {
-    connector = SocketConnector(loop, to: found) { [self] result in
+    connector = SocketConnector(loop, to: found, policy: path.sockets) { [self] result in
       connector = nil
       switch result {
       case .success(let socket):
-        if let peer = socket.peer { addresses?.remember(peer, for: endpoint) }
-        handshake(over: socket)
+        if let peer = socket.peer { addresses?.remember(peer, for: hop) }
+        connected(socket)
       case .failure(let failure):
-        addresses?.forget(endpoint)
-        if mayLookUp { lookUp() } else { finish(.failure(failure)) }
+        addresses?.forget(hop)
+        if mayLookUp { return lookUp() }
+        finish(.failure(path.proxy == nil ? failure : failure.during(attempt)))
       }
     }
   }
 
-  private func handshake(over socket: SocketChannel) {
-    self.socket = socket
+  private func connected(_ socket: SocketChannel) {
+    guard let proxy = path.proxy else { return secure(socket) }
+    guard let tls = proxy.tls else { return negotiate(proxy, over: socket) }
+    handshake(tls, over: socket, serverName: proxy.endpoint.serverName, nil) { [self] in negotiate(proxy, over: $0) }
+  }
+
+  private func negotiate(_ proxy: ProxyServer, over channel: ByteChannel) {
+    let target = ProxyTarget(host: endpoint.host, port: endpoint.port)
     do throws(Failure) {
-      channel = try TLSChannel(client: context, over: socket, serverName: endpoint.serverName, sessions: sessions) {
+      negotiation = ProxyHandshake(try proxy.negotiation(to: target), over: channel) { [self] result in
+        negotiation = nil
+        switch result {
+        case .success(let open): secure(open)
+        case .failure(let failure): finish(.failure(failure.during(attempt)))
+        }
+      }
+    } catch {
+      channel.reset()
+      finish(.failure(error.during(attempt)))
+    }
+  }
+
+  private func secure(_ channel: ByteChannel) {
+    handshake(context, over: channel, serverName: endpoint.serverName, sessions) { [self] in finish(.success($0)) }
+  }
+
+  private func handshake(
+    _ context: TLSContext, over channel: ByteChannel, serverName: String, _ sessions: TLSSessionStore?,
+    _ next: @escaping (TLSChannel) -> Void
+  ) {
+    lower = channel
+    do throws(Failure) {
+      securing = try TLSChannel(client: context, over: channel, serverName: serverName, sessions: sessions) {
         [self] failure in
-        if let failure { return finish(.failure(failure)) }
-        guard let channel else { return }
-        self.channel = nil
-        self.socket = nil
-        finish(.success(channel))
+        if let failure { return finish(.failure(path.proxy == nil ? failure : failure.during(attempt))) }
+        guard let secured = securing else { return }
+        securing = nil
+        lower = nil
+        next(secured)
       }
     } catch {
       finish(.failure(error))
@@ -117,10 +165,12 @@ public final class OutgoingConnection {
     resolver = nil
     connector?.cancel()
     connector = nil
-    channel?.reset()
-    channel = nil
-    socket?.reset()
-    socket = nil
+    negotiation?.cancel()
+    negotiation = nil
+    securing?.reset()
+    securing = nil
+    lower?.reset()
+    lower = nil
   }
 }
 

@@ -1,100 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
-import CPlatform
 import CUV
 import Glibc
 
-/// Connects to the first of several addresses that answers.
+/// Connects to one of several addresses: the first gets a head start, then the next is tried beside it, and who answers
+/// first wins (RFC 8305, section 5). An address that refuses makes way for the next at once.
 public final class SocketConnector {
   public typealias Completion = (Result<SocketChannel, Failure>) -> Void
 
+  /// The head start in milliseconds: Connection Attempt Delay of RFC 8305, section 8.
+  private static let headStart: UInt64 = 250
+
   private let loop: Loop
+  private let policy: SocketPolicy
   private var addresses: ArraySlice<SocketAddress>
   private var completion: Completion?
-  private var descriptor: Int32 = -1
-  private var current: SocketAddress?
-  private var watcher: UnsafeMutablePointer<uv_poll_t>?
-  private var lastFailure: Failure?
+  private var attempts: [SocketAttempt] = []
+  private var timer: LoopTimer?
+  private var firstFailure: Failure?
+  private var isStarting = false
+  private var isFinished = false
 
-  public init(_ loop: Loop, to addresses: [SocketAddress], _ completion: @escaping Completion) {
+  public init(
+    _ loop: Loop, to addresses: [SocketAddress], policy: SocketPolicy = SocketPolicy(),
+    _ completion: @escaping Completion
+  ) {
     self.loop = loop
-    self.addresses = addresses[...]
+    self.policy = policy
+    self.addresses = Self.interleaved(addresses)[...]
     self.completion = completion
     tryNext()
   }
 
   public func cancel() {
     completion = nil
-    addresses = []
-    stopWatching()
-    closeDescriptor()
+    stop()
   }
 
+  /// The families in turn, beginning with that of the first address (RFC 8305, section 4).
+  static func interleaved(_ addresses: [SocketAddress]) -> [SocketAddress] {
+    guard addresses.count > 2, let family = addresses.first?.family else { return addresses }
+    var one = addresses.filter { $0.family == family }[...]
+    var other = addresses.filter { $0.family != family }[...]
+    var mixed: [SocketAddress] = []
+    while let next = one.popFirst() {
+      mixed.append(next)
+      if let next = other.popFirst() { mixed.append(next) }
+    }
+    return mixed + other
+  }
+
+  /// Starts with the next address that does not fail at once.
   private func tryNext() {
-    guard completion != nil else { return }
-    guard let address = addresses.popFirst() else {
-      let failure = lastFailure ?? Failure(UV_EADDRNOTAVAIL.rawValue, "connect: no address to connect to")
-      return finishLater(.failure(failure))
+    timer?.close()
+    timer = nil
+    isStarting = true
+    while completion != nil, let address = addresses.popFirst() {
+      let before = attempts.count
+      let attempt = SocketAttempt(loop, to: address) { [self] in attempted($0, $1) }
+      attempts.append(attempt)
+      attempt.start(policy)
+      if attempts.count > before { break }
     }
-    let attempt = "connect to \(address)"
-    descriptor = rstream_stream_socket(address.family)
-    guard descriptor >= 0 else { return skip(.uv(descriptor, attempt)) }
-    guard let status = address.withSockaddr({ connect(descriptor, $0, $1) }) else {
-      return skip(Failure(UV_ENAMETOOLONG.rawValue, "\(attempt): the path is too long"))
-    }
-    if status == 0 { return connected(address) }
-    // A Unix socket whose backlog is full answers EAGAIN and never becomes writable.
-    guard errno == EINPROGRESS else { return skip(.errno(attempt)) }
-    current = address
-    // A connection within the machine has been made, or refused, by now: no watcher is needed.
-    var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-    if poll(&state, 1, 0) > 0 { return answered() }
-    watch(attempt)
-  }
-
-  private func watch(_ attempt: String) {
-    let watcher = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
-    let status = uv_poll_init(loop.uv, watcher, descriptor)
-    guard status == 0 else {
-      watcher.deallocate()
-      return skip(.uv(status, attempt))
-    }
-    self.watcher = watcher
-    watcher.pointee.data = Unmanaged.passRetained(self).toOpaque()
-    loop.handleOpened()
-    uv_poll_start(watcher, Int32(UV_WRITABLE.rawValue)) { handle, _, _ in
-      guard let data = handle?.pointee.data else { return }
-      Unmanaged<SocketConnector>.fromOpaque(data).takeUnretainedValue().answered()
+    isStarting = false
+    if attempts.isEmpty {
+      finishLater(
+        .failure(firstFailure ?? Failure(UV_EADDRNOTAVAIL.rawValue, "connect: no address to connect to")))
+    } else if policy.races, !addresses.isEmpty {
+      timer = LoopTimer(loop, after: Self.headStart) { [weak self] in self?.tryNext() }
     }
   }
 
-  private func answered() {
-    guard let address = current else { return }
-    stopWatching()
-    let error = SocketOption.takeError(descriptor)
-    if error == 0 {
-      connected(address)
-    } else {
-      skip(.uv(-error, "connect to \(address)"))
+  private func attempted(_ attempt: SocketAttempt, _ result: Result<SocketChannel, Failure>) {
+    switch result {
+    case .success(let channel):
+      stop()
+      finishLater(.success(channel))
+    case .failure(let failure):
+      attempts.removeAll { $0 === attempt }
+      if firstFailure == nil { firstFailure = failure }
+      if !isStarting { tryNext() }
     }
-  }
-
-  private func connected(_ address: SocketAddress) {
-    let connected = descriptor
-    descriptor = -1
-    do throws(Failure) {
-      finishLater(.success(try SocketChannel(loop, descriptor: connected, peer: address)))
-    } catch {
-      skip(error)
-    }
-  }
-
-  private func skip(_ failure: Failure) {
-    closeDescriptor()
-    lastFailure = failure
-    tryNext()
   }
 
   private func finishLater(_ result: Result<SocketChannel, Failure>) {
+    guard !isFinished else { return }
+    isFinished = true
     loop.later { [self] in
       guard let completion else {
         if case .success(let channel) = result { channel.reset() }
@@ -105,19 +95,12 @@ public final class SocketConnector {
     }
   }
 
-  private func stopWatching() {
-    guard let watcher else { return }
-    self.watcher = nil
-    uv_close(UnsafeMutableRawPointer(watcher).assumingMemoryBound(to: uv_handle_t.self)) { handle in
-      guard let handle, let data = handle.pointee.data else { return }
-      let connector = Unmanaged<SocketConnector>.fromOpaque(data).takeRetainedValue()
-      UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_poll_t.self).deallocate()
-      connector.loop.handleClosed()
-    }
-  }
-
-  private func closeDescriptor() {
-    if descriptor >= 0 { Glibc.close(descriptor) }
-    descriptor = -1
+  private func stop() {
+    timer?.close()
+    timer = nil
+    addresses = []
+    let running = attempts
+    attempts = []
+    for attempt in running { attempt.cancel() }
   }
 }

@@ -36,6 +36,7 @@ struct ErrorCodeTests {
     (ErrorCode.engineResolution, RSTREAM_EENGINE_RESOLUTION),
     (ErrorCode.apiHTTP, RSTREAM_EAPI_HTTP),
     (ErrorCode.apiInvalidResponse, RSTREAM_EAPI_INVALID_RESPONSE),
+    (ErrorCode.proxy, RSTREAM_EPROXY),
   ])
   func isThatOfTheHeader(code: Int32, header: rstream_errno) {
     #expect(code == header.rawValue)

@@ -58,7 +58,8 @@ extern "C" {
   XX(UNSUPPORTED_MTLS_STORAGE, -10051, "ERR_RSTREAM_UNSUPPORTED_MTLS_STORAGE", "mTLS storage not supported")           \
   XX(ENGINE_RESOLUTION, -10052, "ERR_RSTREAM_ENGINE_RESOLUTION", "the control plane told no usable engine address")    \
   XX(API_HTTP, -10053, "ERR_RSTREAM_API_HTTP", "the control plane refused the request")                                \
-  XX(API_INVALID_RESPONSE, -10054, "ERR_RSTREAM_API_INVALID_RESPONSE", "the control plane's answer cannot be used")
+  XX(API_INVALID_RESPONSE, -10054, "ERR_RSTREAM_API_INVALID_RESPONSE", "the control plane's answer cannot be used")    \
+  XX(PROXY, -10060, "ERR_RSTREAM_PROXY", "the proxy did not open the connection")
 
 /** librstream's codes. RSTREAM_ERRNO_MAP has their names and short texts. */
 typedef enum rstream_errno {
@@ -103,7 +104,8 @@ typedef enum rstream_errno {
   RSTREAM_EUNSUPPORTED_MTLS_STORAGE = -10051,     /**< the identity is kept where this build cannot read it */
   RSTREAM_EENGINE_RESOLUTION = -10052,            /**< the control plane told no usable engine address */
   RSTREAM_EAPI_HTTP = -10053,                     /**< the control plane refused the request */
-  RSTREAM_EAPI_INVALID_RESPONSE = -10054          /**< the control plane's answer cannot be used */
+  RSTREAM_EAPI_INVALID_RESPONSE = -10054,         /**< the control plane's answer cannot be used */
+  RSTREAM_EPROXY = -10060                         /**< the proxy did not open the connection */
 } rstream_errno;
 
 /**

@@ -4,12 +4,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 int rstream_stream_socket(int family) {
   int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  return fd < 0 ? -errno : fd;
+}
+
+int rstream_multipath_socket(int family) {
+#ifndef IPPROTO_MPTCP
+  enum { IPPROTO_MPTCP = 262 };
+#endif
+  int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_MPTCP);
   return fd < 0 ? -errno : fd;
 }
 

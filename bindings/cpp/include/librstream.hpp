@@ -84,6 +84,7 @@ enum class errc : int {
   engine_resolution = RSTREAM_EENGINE_RESOLUTION,
   api_http = RSTREAM_EAPI_HTTP,
   api_invalid_response = RSTREAM_EAPI_INVALID_RESPONSE,
+  proxy = RSTREAM_EPROXY,
 };
 
 /// The category of every std::error_code made here: values are the negative codes of the C API.

@@ -55,7 +55,8 @@ static void codes() {
                                  errc::unsupported_mtls_storage,
                                  errc::engine_resolution,
                                  errc::api_http,
-                                 errc::api_invalid_response};
+                                 errc::api_invalid_response,
+                                 errc::proxy};
   CHECK_EQ(std::size(all), std::size(wanted));
   for (std::size_t i = 0; i < std::size(all); i++) CHECK_EQ(static_cast<int>(all[i]), wanted[i]);
   const std::error_code code = rstrm::errc::backlog_full;
