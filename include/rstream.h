@@ -16,14 +16,19 @@
  *   callback then comes before the parent's. With the parent's callback the pointers of all its children are gone.
  * - Starting an operation returns 0, or a negative code when it could not start: then its callback never runs. A
  *   started operation calls back exactly once, never from inside the call that started it, always on the loop's thread.
- *   `data` is the last argument of the call and of its callback.
+ *   `data` is the last argument of the callback and of the call, where only `error` may follow it; the library hands it
+ *   on and never looks at it.
  * - Codes: libuv's negative codes (-errno, e.g. UV_EINVAL) pass through; librstream's own lie below -10000 (error.h).
  * - `const rstream_error *` given to a callback is borrowed for that call and NULL on success. `rstream_error **error`
  *   arguments may be NULL; they receive NULL on success, else an error that is freed with rstream_error_free().
- * - Strings are UTF-8 and NUL-terminated, copied in, borrowed out. Bytes are pointer and length.
+ * - Pointers given to a function must not be NULL unless its documentation says that they may: NULL is refused with
+ *   UV_EINVAL, or answered with NULL or 0 by functions that return no code. What an `out` or `fd` points to is written on
+ *   success only.
+ * - Strings are UTF-8 and NUL-terminated, copied in, borrowed out. Bytes are pointer and length. What is borrowed from a
+ *   handle is not changed, not freed and not used any more once the handle is gone.
  * - Every object belongs to one loop and is used on that loop's thread only; rstream_loop_post() is the one exception.
- *   A call from another thread returns RSTREAM_EWRONGTHREAD and changes nothing. NULL handles and calls on a handle that
- *   is being closed return UV_EINVAL or one of the ..._CLOSED codes.
+ *   A call from another thread returns RSTREAM_EWRONGTHREAD and changes nothing; functions that return no code are not
+ *   called there at all. Calls on a handle that is being closed return one of the ..._CLOSED codes.
  * - The library installs no signal handler and touches neither locale, environment nor global allocator of the process.
  *   After fork() only the parent goes on using existing handles.
  */

@@ -28,10 +28,14 @@ class Doc:
     returns: str = ""
 
     @property
+    def description(self):
+        """What comes before the tags, as one line."""
+        return " ".join(block if kind == "text" else str(block) for kind, block in self.blocks)
+
+    @property
     def text(self):
-        """All of it, for rules that look for words."""
-        parts = [block if kind == "text" else str(block) for kind, block in self.blocks]
-        return " ".join([*parts, *self.params.values(), self.returns])
+        """All of it, as one line."""
+        return " ".join([self.description, *self.params.values(), self.returns])
 
 
 @dataclass

@@ -29,19 +29,26 @@
 extern "C" {
 #endif
 
-/** Makes an empty config. Free with rstream_config_free(). @return 0 or UV_EINVAL */
+/**
+ * Makes an empty config.
+ * @param out  receives the config; free it with rstream_config_free()
+ * @return 0 or UV_EINVAL
+ */
 RSTREAM_API int rstream_config_new(rstream_config **out);
 
 /**
- * Sets one setting; NULL as value unsets it.
+ * Sets one setting.
+ * @param name   its name in the table above
+ * @param value  its value as text; NULL unsets it
  * @return 0; RSTREAM_EINVALID_CONFIG for an unknown name or a bad value, RSTREAM_EINVALID_ENGINE or
  *         RSTREAM_EINVALID_TIMEOUT where these say more; `error` (may be NULL) tells which and why
  */
 RSTREAM_API int rstream_config_set(rstream_config *config, const char *name, const char *value, rstream_error **error);
 
 /**
- * The value of a setting as it was set or loaded; NULL when unset or unknown. Borrowed until the setting changes or the
- * config is freed.
+ * The value of a setting as it was set or loaded.
+ * @param name  its name in the table above
+ * @return the value, borrowed until the setting changes or the config is freed; NULL when unset or unknown
  */
 RSTREAM_API const char *rstream_config_get(const rstream_config *config, const char *name);
 
@@ -53,7 +60,7 @@ RSTREAM_API const char *rstream_config_get(const rstream_config *config, const c
  */
 RSTREAM_API int rstream_config_load(rstream_config *config, rstream_error **error);
 
-/** Frees a config. Clients made from it are not affected. NULL is allowed. */
+/** Frees a config, or does nothing for NULL. Clients made from it are not affected. */
 RSTREAM_API void rstream_config_free(rstream_config *config);
 
 #ifdef __cplusplus

@@ -45,17 +45,27 @@
 extern "C" {
 #endif
 
-/** Makes engine options with their defaults. Free with rstream_engine_options_free(). @return 0 or UV_EINVAL */
+/**
+ * Makes engine options with their defaults.
+ * @param out  receives the options; free them with rstream_engine_options_free()
+ * @return 0 or UV_EINVAL
+ */
 RSTREAM_API int rstream_engine_options_new(rstream_engine_options **out);
 
 /**
- * Sets one setting; NULL as value brings the default back.
+ * Sets one setting.
+ * @param name   its name in the table above
+ * @param value  its value as text; NULL brings the default back
  * @return 0, or RSTREAM_EINVALID_CONFIG for an unknown name or a bad value; `error` (may be NULL) tells which and why
  */
 RSTREAM_API int rstream_engine_options_set(rstream_engine_options *options, const char *name, const char *value,
                                            rstream_error **error);
 
-/** The value of a setting, its default when not set; NULL when it has none or is unknown. Borrowed until it changes. */
+/**
+ * The value of a setting, its default when it was not set.
+ * @param name  its name in the table above
+ * @return the value, borrowed until the setting changes or the options are freed; NULL when it has none or is unknown
+ */
 RSTREAM_API const char *rstream_engine_options_get(const rstream_engine_options *options, const char *name);
 
 /**
@@ -73,12 +83,14 @@ RSTREAM_API int rstream_engine_options_load_file(rstream_engine_options *options
  */
 RSTREAM_API int rstream_engine_options_load_environment(rstream_engine_options *options, rstream_error **error);
 
-/** Frees engine options. NULL is allowed. */
+/** Frees engine options, or does nothing for NULL. */
 RSTREAM_API void rstream_engine_options_free(rstream_engine_options *options);
 
 /**
  * Makes an engine; nothing listens yet.
- * @param options  copied
+ * @param loop     what it runs on; the engine belongs to it
+ * @param options  copied; may be freed or changed afterwards
+ * @param out      receives the engine; end it with rstream_engine_close()
  * @param error    may be NULL
  * @return 0, RSTREAM_EINVALID_CONFIG (settings that exclude each other), RSTREAM_ETLS (certificate files), or a code
  */
@@ -91,16 +103,25 @@ RSTREAM_API int rstream_engine_new(rstream_loop *loop, const rstream_engine_opti
  */
 RSTREAM_API int rstream_engine_start(rstream_engine *engine, rstream_error **error);
 
-/** Port of a listener: "tls", "http" or "metrics". @return the port, or UV_EINVAL when there is no such listener */
+/**
+ * Port of a listener of a started engine.
+ * @param listener  "tls", "http" or "metrics"
+ * @return the port, 1..65535; UV_EINVAL when there is no such listener
+ */
 RSTREAM_API int rstream_engine_port(const rstream_engine *engine, const char *listener);
 
 /**
- * What clients need to know about a started engine: "address" (host:port for a client's `engine` setting), "ca_file" (the
- * development CA's certificate, for transport.tls.caFile), "host". Borrowed while the handle lives; NULL when there is none.
+ * What clients need to know about a started engine.
+ * @param name  "address" (host:port, for a client's `engine` setting), "ca_file" (the development CA's certificate, for
+ *              transport.tls.caFile), or "host"
+ * @return the text, borrowed while the handle lives; NULL when there is none
  */
 RSTREAM_API const char *rstream_engine_info(const rstream_engine *engine, const char *name);
 
-/** The engine has stopped: listeners and connections are gone. The handle still has to be closed. */
+/**
+ * The engine has stopped: listeners and connections are gone. The handle still has to be closed.
+ * @param engine  the engine that was stopped
+ */
 typedef void (*rstream_engine_stop_cb)(rstream_engine *engine, void *data);
 
 /**

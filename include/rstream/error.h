@@ -128,31 +128,56 @@ typedef enum rstream_engine_code {
   RSTREAM_ENGINE_INTERNAL = 9000               /**< the engine has failed */
 } rstream_engine_code;
 
-/** The code of an error: negative. 0 when `error` is NULL. */
+/**
+ * The code of an error.
+ * @param error  may be NULL
+ * @return the code, negative; 0 for NULL
+ */
 RSTREAM_API int rstream_error_code(const rstream_error *error);
 
-/** The stable name of the error's code, e.g. "ERR_RSTREAM_ENGINE" or "ECONNREFUSED". Static storage; NULL for NULL. */
+/**
+ * The stable name of an error's code.
+ * @param error  may be NULL
+ * @return "ERR_RSTREAM_ENGINE", "ECONNREFUSED" and the like, static storage; NULL for NULL
+ */
 RSTREAM_API const char *rstream_error_name(const rstream_error *error);
 
 /**
  * What was attempted, what came back and what to do, as one line of English. Never contains a token, secret or key.
- * Borrowed from the error. NULL for NULL.
+ * @param error  may be NULL
+ * @return the line, borrowed from the error; NULL for NULL
  */
 RSTREAM_API const char *rstream_error_message(const rstream_error *error);
 
-/** The code the engine sent when the code is RSTREAM_EENGINE (see rstream_engine_code); otherwise 0. */
+/**
+ * The code that the engine sent, when the error's code is RSTREAM_EENGINE.
+ * @param error  may be NULL
+ * @return the engine's code (see rstream_engine_code); 0 for other errors and for NULL
+ */
 RSTREAM_API int rstream_error_engine_code(const rstream_error *error);
 
-/** A copy of an error that outlives the callback it was borrowed for. Free with rstream_error_free(). NULL for NULL. */
+/**
+ * Copies an error that was borrowed for a callback and is to outlive it.
+ * @param error  may be NULL
+ * @return the copy, to be freed with rstream_error_free(); NULL for NULL
+ */
 RSTREAM_API rstream_error *rstream_error_copy(const rstream_error *error);
 
-/** Frees an error that a function handed out or rstream_error_copy() made. NULL is allowed. */
+/** Frees an error that a function handed out or rstream_error_copy() made, or does nothing for NULL. */
 RSTREAM_API void rstream_error_free(rstream_error *error);
 
-/** What a code means, for librstream's codes and libuv's. Static storage; "unknown error" for other numbers. */
+/**
+ * What a code means.
+ * @param code  one of librstream's or of libuv's, or 0
+ * @return a few words of English, "unknown error" for other numbers; never NULL; static storage
+ */
 RSTREAM_API const char *rstream_strerror(int code);
 
-/** The stable name of a code, e.g. "ERR_RSTREAM_ENGINE" or "ECONNREFUSED". Static storage; "UNKNOWN" for others. */
+/**
+ * The stable name of a code.
+ * @param code  one of librstream's or of libuv's, or 0
+ * @return "ERR_RSTREAM_ENGINE", "ECONNREFUSED", "OK" and the like, "UNKNOWN" for other numbers; never NULL; static storage
+ */
 RSTREAM_API const char *rstream_err_name(int code);
 
 #ifdef __cplusplus

@@ -38,7 +38,7 @@ RSTREAM_API int rstream_loop_new(rstream_loop **out);
 
 /**
  * The uv_loop_t inside, wrapped or own, for callers that link libuv and want timers or handles of their own on it.
- * Borrowed; NULL for NULL or from the wrong thread.
+ * @return the loop, borrowed while the handle lives; NULL for NULL or from the wrong thread
  */
 RSTREAM_API struct uv_loop_s *rstream_loop_uv(rstream_loop *loop);
 
@@ -64,18 +64,19 @@ RSTREAM_API int rstream_loop_stop(rstream_loop *loop);
 
 /**
  * File descriptor of an own loop that becomes readable when rstream_loop_run_nowait() has something to do. Borrowed:
- * never close or read it. @return the descriptor, or UV_EINVAL for a wrapped loop
+ * never close or read it.
+ * @return the descriptor, or UV_EINVAL for a wrapped loop, RSTREAM_EWRONGTHREAD
  */
 RSTREAM_API int rstream_loop_fd(rstream_loop *loop);
 
 /**
  * Milliseconds after which rstream_loop_run_nowait() is to be called even when the descriptor stays silent: 0 at once,
  * -1 never. Ask anew after every rstream_loop_run_nowait() and after every call that starts something.
- * @return the time, or UV_EINVAL for a wrapped loop, RSTREAM_EWRONGTHREAD
+ * @return the time; UV_EINVAL for a wrapped loop, RSTREAM_EWRONGTHREAD (codes are smaller than -1)
  */
 RSTREAM_API int rstream_loop_timeout(rstream_loop *loop);
 
-/** Runs on the loop's thread. */
+/** A call that was posted; runs on the loop's thread. */
 typedef void (*rstream_post_cb)(void *data);
 
 /**

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * stream.h - byte streams, accepted from a tunnel or dialed.
+ *
+ * A stream has two directions that end independently of each other, as those of a TCP connection do. Streams belong to
+ * their client: they go on when the tunnel or the control channel they came through has ended.
  */
 #ifndef RSTREAM_STREAM_H
 #define RSTREAM_STREAM_H
@@ -12,35 +15,48 @@ extern "C" {
 #endif
 
 /**
- * Bytes have arrived. `bytes` is borrowed for the call. len > 0: data. len == 0 and `error` NULL: the other side has
- * ended its direction (half close); writing may go on. `error` set: the stream has failed (UV_ECONNRESET...); close it.
- * After the end or an error the callback is not called again.
+ * Bytes have arrived, or nothing more will. After the end or an error the callback is not called again.
+ * @param stream  the stream that is read
+ * @param bytes   the bytes, borrowed for the call; may be NULL when `len` is 0
+ * @param len     their number; 0 with `error` NULL: the other side has ended its direction, writing may go on
+ * @param error   the stream has failed (UV_ECONNRESET...): close it; NULL otherwise
  */
 typedef void (*rstream_read_cb)(rstream_stream *stream, const uint8_t *bytes, size_t len, const rstream_error *error,
                                 void *data);
 
 /**
  * Starts reading. Until then, and after rstream_stream_read_stop(), bytes wait on the other side: a stream that is not
- * read slows its sender down and nobody else. @return 0, UV_EALREADY, RSTREAM_ESTREAM_CLOSED, or a code (rstream.h)
+ * read slows its sender down and nobody else.
+ * @param cb  called for all that arrives, until the end, an error or rstream_stream_read_stop()
+ * @return 0, UV_EALREADY, RSTREAM_ESTREAM_CLOSED, or a code (rstream.h)
  */
 RSTREAM_API int rstream_stream_read_start(rstream_stream *stream, rstream_read_cb cb, void *data);
 
 /** Stops reading; may be called from inside the read callback. @return 0 or a code (rstream.h) */
 RSTREAM_API int rstream_stream_read_stop(rstream_stream *stream);
 
-/** The write was handed to the operating system (`error` NULL), or it failed. */
+/**
+ * The write was handed to the operating system, or it failed.
+ * @param stream  the stream that was written to
+ */
 typedef void (*rstream_write_cb)(rstream_stream *stream, const rstream_error *error, void *data);
 
 /**
- * Writes bytes. They are taken over before the call returns; the buffers may be reused at once. `cb` (may be NULL) is
- * called when they have left the process: wait for it before writing much more, or watch rstream_stream_write_queue_size().
+ * Writes bytes. They are taken over before the call returns; the buffers may be reused at once.
+ * @param bufs  the buffers, sent one after the other; may be NULL when `n` is 0
+ * @param n     number of buffers
+ * @param cb    called when the bytes have left the process: wait for it before writing much more, or watch
+ *              rstream_stream_write_queue_size(); may be NULL
  * @return 0, UV_EPIPE after rstream_stream_shutdown(), RSTREAM_ESTREAM_CLOSED, UV_ENOBUFS when more than 64 MiB wait, or
  *         a code (rstream.h)
  */
 RSTREAM_API int rstream_stream_write(rstream_stream *stream, const rstream_buf *bufs, size_t n, rstream_write_cb cb,
                                      void *data);
 
-/** Bytes written but not yet handed to the operating system. 0 for NULL. */
+/**
+ * What was written but not yet handed to the operating system.
+ * @return number of bytes; 0 for NULL
+ */
 RSTREAM_API size_t rstream_stream_write_queue_size(const rstream_stream *stream);
 
 /**
@@ -50,12 +66,15 @@ RSTREAM_API size_t rstream_stream_write_queue_size(const rstream_stream *stream)
 RSTREAM_API int rstream_stream_shutdown(rstream_stream *stream, rstream_write_cb cb, void *data);
 
 /**
- * Address of the remote end as the engine reported it ("192.0.2.10", "2001:db8::1"), or "" when unknown. Borrowed while
- * the handle lives.
+ * Address of the remote end as the engine reported it.
+ * @return "192.0.2.10", "2001:db8::1" and the like, "" when unknown, borrowed while the handle lives; NULL for NULL
  */
 RSTREAM_API const char *rstream_stream_peer(const rstream_stream *stream);
 
-/** Id of the stream as the engine knows it, or "" (streams dialed with zeroRtt). Borrowed while the handle lives. */
+/**
+ * Id of the stream as the engine knows it.
+ * @return the id, or "" for streams dialed with zeroRtt, borrowed while the handle lives; NULL for NULL
+ */
 RSTREAM_API const char *rstream_stream_id(const rstream_stream *stream);
 
 /**

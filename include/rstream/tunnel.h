@@ -41,32 +41,47 @@
 extern "C" {
 #endif
 
-/** Makes empty tunnel options. Free with rstream_tunnel_options_free(). @return 0 or UV_EINVAL */
+/**
+ * Makes empty tunnel options.
+ * @param out  receives the options; free them with rstream_tunnel_options_free()
+ * @return 0 or UV_EINVAL
+ */
 RSTREAM_API int rstream_tunnel_options_new(rstream_tunnel_options **out);
 
 /**
- * Sets one property; NULL as value unsets it (an unset boolean is not the same as "false").
+ * Sets one property.
+ * @param name   its name in the table above
+ * @param value  its value as text; NULL unsets it (an unset boolean is not the same as "false")
  * @return 0, or RSTREAM_EINVALID_TUNNEL for an unknown or read-only name or a bad value; `error` (may be NULL) tells why
  */
 RSTREAM_API int rstream_tunnel_options_set(rstream_tunnel_options *options, const char *name, const char *value,
                                            rstream_error **error);
 
-/** Frees tunnel options. NULL is allowed. */
+/** Frees tunnel options, or does nothing for NULL. */
 RSTREAM_API void rstream_tunnel_options_free(rstream_tunnel_options *options);
 
-/** Result of rstream_control_create_tunnel(): `tunnel` is owned by the caller on success, NULL on failure. */
+/**
+ * Result of rstream_control_create_tunnel().
+ * @param tunnel  the tunnel, owned by the callee, who ends it with rstream_tunnel_close(); NULL on failure
+ */
 typedef void (*rstream_create_tunnel_cb)(rstream_tunnel *tunnel, const rstream_error *error, void *data);
 
 /**
- * Asks the engine for a tunnel. Combinations that can never work are refused here (spec: tunnel properties, 7.2) with a
- * negative return value; all else is the engine's to decide and arrives in `cb` as RSTREAM_EENGINE.
+ * Asks the engine for a tunnel. Combinations of properties that can never work are refused here with a negative return
+ * value; all else is the engine's to decide and arrives in `cb` as RSTREAM_EENGINE.
  * @param options  copied; NULL means no property at all
+ * @param cb       receives the tunnel, or the error: RSTREAM_EENGINE, RSTREAM_EOPERATION_TIMEOUT,
+ *                 RSTREAM_ECONTROL_CLOSED, or what ended the control channel
  * @return 0, RSTREAM_EINVALID_TUNNEL, RSTREAM_EUNSUPPORTED_TUNNEL (datagram tunnels), or a code (rstream.h)
  */
 RSTREAM_API int rstream_control_create_tunnel(rstream_control *control, const rstream_tunnel_options *options,
                                               rstream_create_tunnel_cb cb, void *data, rstream_error **error);
 
-/** A property as the engine confirmed it; NULL when unset. Lists come comma-separated. Borrowed while the handle lives. */
+/**
+ * A property as the engine confirmed it.
+ * @param name  its name in the table above, or one that the engine fills in
+ * @return its value as text, lists comma-separated, borrowed while the handle lives; NULL when unset
+ */
 RSTREAM_API const char *rstream_tunnel_property(const rstream_tunnel *tunnel, const char *name);
 
 /**
@@ -77,31 +92,44 @@ RSTREAM_API const char *rstream_tunnel_property(const rstream_tunnel *tunnel, co
 RSTREAM_API const char *rstream_tunnel_property_name(const rstream_tunnel *tunnel, size_t index);
 
 /**
- * Where others reach the tunnel: "https://host", "host:port (tls)", "rstrm://name (unpublished)" (spec: tunnel
- * properties, 7.4). Borrowed while the handle lives.
+ * Where others reach the tunnel, as a text for people: "https://host", "host:port (tls)", "rstrm://name (unpublished)".
+ * @return the text, borrowed while the handle lives; NULL for NULL
  */
 RSTREAM_API const char *rstream_tunnel_forwarding_address(const rstream_tunnel *tunnel);
 
-/** A stream has come in. It is owned by the callee, who ends it with rstream_stream_close(). */
+/**
+ * A stream has come in.
+ * @param tunnel  the tunnel it came through
+ * @param stream  the stream, owned by the callee, who ends it with rstream_stream_close()
+ */
 typedef void (*rstream_stream_cb)(rstream_tunnel *tunnel, rstream_stream *stream, void *data);
 
 /**
- * Has incoming streams given to `cb`. Until this or rstream_tunnel_forward() is called 10 streams wait; further ones wait
- * up to 5 s for a place and are then refused. With `cb` NULL streams wait again.
+ * Has incoming streams given to a callback. Until this or rstream_tunnel_forward() is called 10 streams wait; further
+ * ones wait up to 5 s for a place and are then refused.
+ * @param cb  receives each stream; with NULL streams wait again
  * @return 0 or a code (rstream.h)
  */
 RSTREAM_API int rstream_tunnel_listen(rstream_tunnel *tunnel, rstream_stream_cb cb, void *data);
 
 /**
- * Observes rstream_tunnel_forward(): called when a forwarded connection begins (`event` 0) and ends (`event` 1, with the
- * bytes carried each way and the error that ended it or NULL). `peer` is the address of the remote end or "". Connections
- * that outlive their tunnel are not observed any more.
+ * Observes rstream_tunnel_forward(): called when a forwarded connection begins and when it ends. Connections that outlive
+ * their tunnel are not observed any more.
+ * @param tunnel     the tunnel that was forwarded
+ * @param event      a rstream_forward_event
+ * @param peer       address of the remote end, or ""; borrowed for the call
+ * @param bytes_in   at the end: bytes carried to the local service
+ * @param bytes_out  at the end: bytes carried from the local service
+ * @param error      at the end: what ended the connection, or NULL
  */
 typedef void (*rstream_forward_cb)(rstream_tunnel *tunnel, int event, const char *peer, uint64_t bytes_in,
                                    uint64_t bytes_out, const rstream_error *error, void *data);
 
 /** The values of `event` in rstream_forward_cb. */
-typedef enum rstream_forward_event { RSTREAM_FORWARD_OPENED = 0, RSTREAM_FORWARD_CLOSED = 1 } rstream_forward_event;
+typedef enum rstream_forward_event {
+  RSTREAM_FORWARD_OPENED = 0, /**< a connection begins */
+  RSTREAM_FORWARD_CLOSED = 1  /**< a connection has ended */
+} rstream_forward_event;
 
 /**
  * Connects every incoming stream to a local service; bytes never pass through the caller. Half close and reset are
@@ -117,10 +145,15 @@ RSTREAM_API int rstream_tunnel_forward(rstream_tunnel *tunnel, const char *targe
 /**
  * Tells when a tunnel ends without rstream_tunnel_close(): the engine revoked it (`error` NULL) or the control channel
  * ended (`error` says why). The handle still has to be closed.
+ * @param tunnel  the tunnel that has ended
  */
 typedef void (*rstream_tunnel_end_cb)(rstream_tunnel *tunnel, const rstream_error *error, void *data);
 
-/** Sets the callback for the end of the tunnel; NULL removes it. @return 0 or a code (rstream.h) */
+/**
+ * Sets the callback for the end of the tunnel. When it has ended already, the callback is called soon.
+ * @param cb  called at most once; NULL takes an earlier one away
+ * @return 0 or a code (rstream.h)
+ */
 RSTREAM_API int rstream_tunnel_on_end(rstream_tunnel *tunnel, rstream_tunnel_end_cb cb, void *data);
 
 /**

@@ -19,23 +19,33 @@ extern "C" {
 /** The version as one number to compare: 0xMMmmpp. */
 #define RSTREAM_VERSION_NUMBER ((RSTREAM_VERSION_MAJOR << 16) | (RSTREAM_VERSION_MINOR << 8) | RSTREAM_VERSION_PATCH)
 
-/** Version of the loaded library, e.g. "1.0.0". Static storage. */
+/**
+ * Version of the loaded library.
+ * @return "1.0.0" and the like, never NULL; static storage
+ */
 RSTREAM_API const char *rstream_version_string(void);
 
-/** Version of the loaded library as a number, comparable with RSTREAM_VERSION_NUMBER. */
+/**
+ * Version of the loaded library as a number.
+ * @return the number, comparable with RSTREAM_VERSION_NUMBER
+ */
 RSTREAM_API unsigned int rstream_version_number(void);
 
-/** Version of the rstream wire protocol that this library speaks, e.g. "1.4.5". Static storage. */
+/**
+ * Version of the rstream wire protocol that this library speaks.
+ * @return "1.4.5" and the like, never NULL; static storage
+ */
 RSTREAM_API const char *rstream_protocol_version(void);
 
 /**
  * What this build can do: words separated by one space, e.g. "transport.tls tunnel.bytestream engine". A word that is
- * listed never changes its meaning; new ones are appended. Static storage.
+ * listed never changes its meaning; new ones are appended.
+ * @return the words, never NULL; static storage
  */
 RSTREAM_API const char *rstream_features(void);
 
 /**
- * Whether `feature` is one of the words of rstream_features().
+ * Whether `feature` (may be NULL) is one of the words of rstream_features().
  * @return 1 when it is, 0 when it is not or when `feature` is NULL
  */
 RSTREAM_API int rstream_has_feature(const char *feature);
