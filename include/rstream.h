@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * rstream.h - umbrella header of librstream.
+ * rstream.h - tunnels that publish local services and reach private ones.
  *
  * librstream publishes local services and reaches private ones through outbound tunnels. It has two halves: a client
  * (agents and dialers, client.h) and an embeddable engine (the edge, engine.h). Everything runs on a libuv-compatible

@@ -5,7 +5,7 @@ import re
 
 # Said once for all functions, in rstream.h.
 CONVENTIONS = {
-    "object": "the object the function is about",
+    "object": "the object that the function is about",
     "data": "handed to the callback as it is",
     "close": "called when the object has ended; may be NULL",
     "error": "receives NULL on success, else an error to be freed with rstream_error_free(); may be NULL",
