@@ -21,6 +21,7 @@ from headers import INCLUDE, read_headers  # noqa: E402
 
 SYMBOLS = HERE / "symbols"
 DUMP = HERE / "librstream.abi"
+DEBIAN = ROOT / "debian/librstream1.symbols"
 HEADING = "# Every function of the library and the version that has introduced it. ./dev abi --update adds new ones.\n"
 
 
@@ -117,7 +118,15 @@ def promised(symbols=SYMBOLS):
     return {f"{name}@@{node(introduced)}" for name, introduced in read_symbols(symbols).items()}
 
 
-def check(include=INCLUDE, symbols=SYMBOLS, dump=DUMP):
+def debian_symbols(text, symbols=SYMBOLS):
+    """The symbols file of the Debian package, with the functions that abi/symbols lists."""
+    kept = [line for line in text.splitlines() if not line.startswith(" rstream_")]
+    introduced = read_symbols(symbols)
+    listed = [f" {name}@{node(introduced[name])} {introduced[name]}" for name in sorted(introduced)]
+    return "\n".join([*kept, *listed]) + "\n"
+
+
+def check(include=INCLUDE, symbols=SYMBOLS, dump=DUMP, debian=DEBIAN):
     """Complaints; none when the headers are what was promised."""
     complaints = []
     old = dump.read_text()
@@ -133,10 +142,12 @@ def check(include=INCLUDE, symbols=SYMBOLS, dump=DUMP):
             f"functions of the headers are not in abi/symbols: {' '.join(sorted(new))}\n"
             "to add them run ./dev abi --update and commit abi/"
         )
+    elif debian.exists() and debian.read_text() != debian_symbols(debian.read_text(), symbols):
+        complaints.append(f"{debian.name} is not what abi/symbols says; to write it anew run ./dev abi --update")
     return complaints
 
 
-def update(include=INCLUDE, symbols=SYMBOLS, dump=DUMP, is_breaking=False):
+def update(include=INCLUDE, symbols=SYMBOLS, dump=DUMP, debian=DEBIAN, is_breaking=False):
     """Accepts additions; with `is_breaking` all else as well. Returns complaints."""
     known = read_symbols(symbols)
     names = declared(include)
@@ -148,6 +159,8 @@ def update(include=INCLUDE, symbols=SYMBOLS, dump=DUMP, is_breaking=False):
     lines = [f"{name} {known.get(name, version(include))}\n" for name in sorted(names)]
     symbols.write_text(HEADING + "".join(lines))
     dump.write_text(make_dump(shape(read_headers(include)), include))
+    if debian.exists():
+        debian.write_text(debian_symbols(debian.read_text(), symbols))
     return []
 
 
