@@ -38,7 +38,11 @@ public func rstream_config_get(_ config: OpaquePointer?, _ name: UnsafePointer<C
 public func rstream_config_load(_ config: OpaquePointer?, _ error: UnsafeMutablePointer<OpaquePointer?>?) -> Int32 {
   attempt(error) { () throws(Failure) in
     let object = try ConfigObject.given(config, "config")
-    try configuring { () throws(ConfigError) in try object.settings.loadEnvironment(environmentVariable) }
+    var notes: [String] = []
+    try configuring { () throws(ConfigError) in
+      notes = try object.settings.load(environmentVariable, home: homeDirectory())
+    }
+    for note in notes { Log.warn("config", note) }
   }
 }
 
@@ -50,4 +54,10 @@ public func rstream_config_free(_ config: OpaquePointer?) {
 /// A variable of the process; what is not UTF-8 is taken as it looks, so that its setting is refused and not ignored.
 func environmentVariable(_ name: String) -> String? {
   getenv(name).map { String(cString: $0) }
+}
+
+/// The user's home directory, as HOME says or, without it, the user database.
+private func homeDirectory() -> String? {
+  if let home = environmentVariable("HOME"), !home.isEmpty { return home }
+  return getpwuid(getuid())?.pointee.pw_dir.map { String(cString: $0) }
 }

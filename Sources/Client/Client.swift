@@ -112,6 +112,17 @@ extension Failure {
       case .mtlsIncomplete: ErrorCode.mtlsIncomplete
       case .tokenExpired: ErrorCode.tokenExpired
       case .unsupportedTransport: ErrorCode.unsupportedTransport
+      case .authRequired: ErrorCode.authRequired
+      case .contextNotFound: ErrorCode.contextNotFound
+      case .contextAmbiguous: ErrorCode.contextAmbiguous
+      case .invalidAPIURL: ErrorCode.invalidAPIURL
+      case .invalidRegion: ErrorCode.invalidRegion
+      case .regionEngineConflict: ErrorCode.regionEngineConflict
+      case .projectEndpointRequired: ErrorCode.projectEndpointRequired
+      case .storedTokenEngineOverride: ErrorCode.storedTokenEngineOverride
+      case .storedMTLSEngineOverride: ErrorCode.storedMTLSEngineOverride
+      case .unsupportedTokenStorage: ErrorCode.unsupportedTokenStorage
+      case .unsupportedMTLSStorage: ErrorCode.unsupportedMTLSStorage
       case .invalidTunnel: ErrorCode.invalidTunnel
       case .unsupportedTunnel: ErrorCode.unsupportedTunnel
       case .unreadable(let errno): -errno

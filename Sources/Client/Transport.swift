@@ -25,8 +25,15 @@ final class Transport {
     var tls = TLSContext.ClientSettings()
     tls.caFile = settings.caFile
     tls.skipsVerification = settings.insecureSkipVerify
-    tls.certificateFile = settings.certificateFile
-    tls.keyFile = settings.keyFile
+    do throws(ConfigError) {
+      switch try settings.clientCertificate() {
+      case nil: break
+      case .files(let certificate, let key): tls.identity = .files(certificate: certificate, key: key)
+      case .inline(let certificate, let key): tls.identity = .text(certificate: certificate, key: key)
+      }
+    } catch {
+      throw Failure(error)
+    }
     tls.alpn = [Self.alpn]
     context = try TLSContext(client: tls)
   }

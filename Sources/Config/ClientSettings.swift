@@ -2,24 +2,29 @@
 
 /// How a client reaches its engine.
 public enum TransportMode: Sendable {
+  /// The best there is.
+  case auto
   case tls
+  case quic
 
-  /// "auto" asks for the best transport there is, which is TLS here; "quic" asks for nothing less.
   init(setting: String) throws(ConfigError) {
     switch HostName.lowercased(setting.trimmed()) {
-    case "tls", "auto":
-      self = .tls
-    case "quic":
-      throw ConfigError(.unsupportedTransport, "this build has no QUIC transport; use tls")
+    case "auto": self = .auto
+    case "tls": self = .tls
+    case "quic": self = .quic
     default:
-      throw ConfigError(.invalidConfig, "\(setting.quoted()) is not a transport; use tls or auto")
+      throw ConfigError(.invalidConfig, "\(setting.quoted()) is not a tunnel transport; use auto, tls or quic")
     }
   }
 }
 
-/// The settings of a client; names and defaults are those of rstream/config.h.
+/// The settings of a client; names and defaults are those of rstream/config.h. What the caller sets lies over what was
+/// loaded from the environment and the configuration file.
 public struct ClientSettings: Sendable {
-  private var table = SettingTable<Key>()
+  typealias Key = ClientSettingKey
+
+  var given = SettingTable<Key>()
+  var loaded = LoadedSettings()
 
   public init() {}
 
@@ -27,50 +32,40 @@ public struct ClientSettings: Sendable {
 
   public static func defaultValue(_ name: String) -> String? { Key(rawValue: name)?.defaultValue }
 
-  /// Sets one setting by name; nothing as value unsets it.
+  /// Sets one setting by name; nothing as value unsets it, whether it was set or loaded.
   public mutating func set(_ name: String, _ value: String?) throws(ConfigError) {
-    try table.set(name, value)
+    try given.set(name, value)
+    guard let key = Key(rawValue: name) else { return }
+    if value == nil {
+      loaded.remove(key)
+    } else if key.isCertificate {
+      loaded.removeIdentity()
+    }
   }
 
   /// The value as it was set or loaded; nothing when it was not or the name is unknown.
   public func get(_ name: String) -> String? {
-    Key(rawValue: name).flatMap(table.given)
-  }
-
-  /// Refuses settings that cannot work together. `now` is in seconds since 1970.
-  public func validate(now: Int64) throws(ConfigError) {
-    guard engine != nil else {
-      throw ConfigError(.engineRequired, "no engine address is configured; set engine or RSTREAM_ENGINE")
-    }
-    guard (certificateFile == nil) == (keyFile == nil) else {
-      throw ConfigError(
-        .mtlsIncomplete, "auth.mtls.certificateFile and auth.mtls.keyFile are both required, only one of them is set")
-    }
-    guard token == nil || certificateFile == nil else {
-      throw ConfigError(.authConflict, "token and mTLS authentication cannot be used together; unset one of them")
-    }
-    if let token, let expiry = TokenExpiry.of(token), expiry <= now {
-      throw ConfigError(
-        .tokenExpired, "the token has expired; set auth.token or RSTREAM_AUTHENTICATION_TOKEN to a new one")
+    guard let key = Key(rawValue: name) else { return nil }
+    switch key {
+    case .headers: return headers.headers.isEmpty ? nil : headers.json
+    case .proxyHeaders: return proxyHeaders.headers.isEmpty ? nil : proxyHeaders.json
+    default: return value(key)
     }
   }
 
-  /// Fills in what is not set from environment variables. Values are trimmed, blank ones count as absent. A client
-  /// certificate is taken as a pair: when one of its files is set already, the environment's are left alone.
-  public mutating func loadEnvironment(_ lookup: (String) -> String?) throws(ConfigError) {
-    try fill(.engine, from: "RSTREAM_ENGINE", lookup)
-    try fill(.token, from: "RSTREAM_AUTHENTICATION_TOKEN", lookup)
-    try fill(.mode, from: "RSTREAM_TUNNEL_TRANSPORT", lookup)
-    try fill(.caFile, from: "RSTREAM_CA_FILE", lookup)
-    if certificateFile == nil, keyFile == nil {
-      try fill(.certificateFile, from: "RSTREAM_MTLS_CERT_FILE", lookup)
-      try fill(.keyFile, from: "RSTREAM_MTLS_KEY_FILE", lookup)
-    }
-  }
+  /// Without the default.
+  func value(_ key: Key) -> String? { given.given(key) ?? loaded.value(key) }
 
-  private mutating func fill(_ key: Key, from variable: String, _ lookup: (String) -> String?) throws(ConfigError) {
-    guard table.given(key) == nil, let value = lookup(variable)?.trimmed(), !value.isEmpty else { return }
-    do { try table.set(key, value) } catch { throw error.at(variable) }
+  func text(_ key: Key) -> String? { value(key) ?? key.defaultValue }
+
+  func flag(_ key: Key) -> Bool { text(key) == "true" }
+
+  func number(_ key: Key) -> Int { text(key)?.trimmed().wholeNumber() ?? 0 }
+
+  /// A setting for a message: its name and, when it was loaded, from where.
+  func named(_ key: Key) -> String {
+    guard given.given(key) == nil, let place = loaded.place(key) else { return key.rawValue }
+    return "\(key.rawValue) (\(place))"
   }
 }
 
@@ -78,63 +73,34 @@ public struct ClientSettings: Sendable {
 
 extension ClientSettings {
   /// The engine's host and port, normalized; nothing when it is not set.
-  public var engine: EngineAddress? {
-    guard let text = table.text(.engine) else { return nil }
-    return try? EngineAddress(text)
-  }
-  public var token: String? { table.text(.token) }
-  public var certificateFile: String? { table.text(.certificateFile) }
-  public var keyFile: String? { table.text(.keyFile) }
-  public var transportMode: TransportMode { .tls }
-  public var caFile: String? { table.text(.caFile) }
-  public var serverName: String? { table.text(.serverName) }
-  public var insecureSkipVerify: Bool { table.flag(.insecureSkipVerify) }
-  public var zeroRtt: Bool { table.flag(.zeroRtt) }
-  public var heartbeatEnabled: Bool { table.flag(.heartbeatEnabled) }
-  public var heartbeatIntervalMilliseconds: Int { table.number(.heartbeatInterval) }
-  public var connectTimeoutMilliseconds: Int { table.number(.connectTimeout) }
-  public var operationTimeoutMilliseconds: Int { table.number(.operationTimeout) }
-}
+  public var engine: EngineAddress? { text(.engine).flatMap { try? EngineAddress($0) } }
 
-extension ClientSettings {
-  private enum Key: String, SettingKey {
-    case engine = "engine"
-    case token = "auth.token"
-    case certificateFile = "auth.mtls.certificateFile"
-    case keyFile = "auth.mtls.keyFile"
-    case mode = "transport.mode"
-    case caFile = "transport.tls.caFile"
-    case serverName = "transport.tls.serverName"
-    case insecureSkipVerify = "transport.tls.insecureSkipVerify"
-    case zeroRtt = "zeroRtt"
-    case heartbeatEnabled = "heartbeat.enabled"
-    case heartbeatInterval = "heartbeat.intervalMs"
-    case connectTimeout = "timeouts.connectMs"
-    case operationTimeout = "timeouts.operationMs"
+  /// Nothing when none is to be used.
+  public var token: String? { flag(.noToken) ? nil : text(.token)?.trimmed() }
+  public var isAuthenticationRequired: Bool { flag(.authenticationRequired) }
 
-    var form: SettingForm {
-      switch self {
-      case .engine: .engineAddress
-      case .token: .token
-      case .certificateFile, .keyFile, .caFile: .path
-      case .mode: .transportMode
-      case .serverName: .hostOrAddress
-      case .insecureSkipVerify, .zeroRtt, .heartbeatEnabled: .flag
-      case .heartbeatInterval: .number(1000...300_000)
-      case .connectTimeout, .operationTimeout: .timeout(1...3_600_000)
-      }
-    }
+  /// The control plane.
+  public var apiURL: APIURL? { text(.apiURL).flatMap { try? APIURL($0) } }
+  public var projectEndpoint: String? { text(.projectEndpoint)?.trimmed() }
+  /// In lower case; nothing when the control plane is to choose.
+  public var region: String? { text(.region).flatMap { try? Region.normalized($0) } }
+  /// For requests to the control plane, never to the engine.
+  public var headers: HeaderList { merged(.headers, .controlPlane) }
 
-    var defaultValue: String? {
-      switch self {
-      case .engine, .token, .certificateFile, .keyFile, .caFile, .serverName: nil
-      case .mode: "tls"
-      case .insecureSkipVerify: "false"
-      case .zeroRtt, .heartbeatEnabled: "true"
-      case .heartbeatInterval: "5000"
-      case .connectTimeout: "15000"
-      case .operationTimeout: "30000"
-      }
-    }
+  public var transportMode: TransportMode { text(.mode).flatMap { try? TransportMode(setting: $0) } ?? .auto }
+  public var caFile: String? { text(.caFile) }
+  public var serverName: String? { text(.serverName)?.trimmed() }
+  public var insecureSkipVerify: Bool { flag(.insecureSkipVerify) }
+  public var proxyHeaders: HeaderList { merged(.proxyHeaders, .proxy) }
+
+  public var zeroRtt: Bool { flag(.zeroRtt) }
+  public var heartbeatEnabled: Bool { flag(.heartbeatEnabled) }
+  public var heartbeatIntervalMilliseconds: Int { number(.heartbeatInterval) }
+  public var connectTimeoutMilliseconds: Int { number(.connectTimeout) }
+  public var operationTimeoutMilliseconds: Int { number(.operationTimeout) }
+
+  private func merged(_ key: Key, _ receiver: HeaderList.Receiver) -> HeaderList {
+    func headers(_ json: String?) -> HeaderList { json.flatMap { try? HeaderList(json: $0, receiver) } ?? .none }
+    return headers(loaded.value(key)).merging(headers(given.given(key)))
   }
 }

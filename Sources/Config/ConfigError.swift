@@ -13,6 +13,17 @@ public struct ConfigError: Error, Equatable, Sendable {
     case mtlsIncomplete
     case tokenExpired
     case unsupportedTransport
+    case authRequired
+    case contextNotFound
+    case contextAmbiguous
+    case invalidAPIURL
+    case invalidRegion
+    case regionEngineConflict
+    case projectEndpointRequired
+    case storedTokenEngineOverride
+    case storedMTLSEngineOverride
+    case unsupportedTokenStorage
+    case unsupportedMTLSStorage
     case invalidTunnel
     case unsupportedTunnel
     /// A file could not be read; the value is errno's (positive).

@@ -35,8 +35,9 @@ private struct EngineSettingsLoader {
     try apply(members, under: "")
   }
 
-  private mutating func apply(_ members: [(key: YAMLNode, value: YAMLNode)], under prefix: String) throws(ConfigError) {
-    for (key, value) in members {
+  private mutating func apply(_ members: [YAMLMember], under prefix: String) throws(ConfigError) {
+    for member in members {
+      let (key, value) = (member.key, member.value)
       guard case .scalar(let last, _) = key.content else {
         throw failure(key, "the name of a setting must be plain text")
       }

@@ -12,7 +12,9 @@ public struct EngineAddress: Hashable, Sendable {
   public init(_ text: String) throws(ConfigError) {
     let trimmed = text.trimmed()
     func refusal(_ why: String) -> ConfigError {
-      ConfigError(.invalidEngine, "engine address \(trimmed.quoted()): \(why); expected host, host:port or [IPv6]:port")
+      // What is before an @ is mostly a password.
+      let shown = trimmed.utf8.contains(0x40) ? "" : " \(trimmed.quoted())"
+      return ConfigError(.invalidEngine, "engine address\(shown): \(why); expected host, host:port or [IPv6]:port")
     }
     if trimmed.contains(text: "://") { throw refusal("a URL scheme is not part of it") }
     guard let parts = HostAndPort(trimmed) else {

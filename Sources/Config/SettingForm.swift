@@ -3,6 +3,7 @@
 /// What a setting accepts.
 enum SettingForm {
   case path
+  case text
   /// Never quoted in a message; printable ASCII without spaces.
   case token
   case tokenList
@@ -20,6 +21,19 @@ enum SettingForm {
   case transportMode
   case listenAddress
   case portRange
+  case apiURL
+  case region
+  /// A JSON object of strings: headers for the control plane.
+  case headers
+  /// The same for a proxy.
+  case proxyHeaders
+  /// A JSON list of strings.
+  case list
+  case hexadecimal
+  case duration
+  case address
+  /// host[:port] of a name server.
+  case resolverAddress
 
   var isList: Bool {
     if case .tokenList = self { return true }
@@ -30,8 +44,8 @@ enum SettingForm {
   func check(_ value: String) throws(ConfigError) {
     if value.trimmed().isEmpty { throw refusal("the value is empty") }
     switch self {
-    case .path, .secret:
-      break
+    case .path, .text, .secret:
+      guard !value.utf8.contains(0) else { throw refusal("the value contains a NUL byte") }
     case .token:
       guard isToken(value) else { throw refusal("the token contains white space or is too long") }
     case .tokenList:
@@ -75,6 +89,38 @@ enum SettingForm {
       guard PortRange(value) != nil else {
         throw refusal("\(value.quoted()) is not a range of ports; expected first-last, from 1 to 65535")
       }
+    default:
+      try checkText(value)
+    }
+  }
+
+  private func checkText(_ value: String) throws(ConfigError) {
+    switch self {
+    case .apiURL:
+      _ = try APIURL(value)
+    case .region:
+      _ = try Region.normalized(value)
+    case .headers:
+      _ = try HeaderList(json: value, .controlPlane)
+    case .proxyHeaders:
+      _ = try HeaderList(json: value, .proxy)
+    case .list:
+      var reader = JSONReader(Array(value.utf8))
+      guard reader.list() != nil else { throw refusal("expected a JSON list of strings, as in [\"a\",\"b\"]") }
+    case .hexadecimal:
+      guard HexadecimalText.bytes(value) != nil else { throw refusal("expected bytes as hexadecimal digits") }
+    case .duration:
+      guard DurationText.milliseconds(value) != nil else {
+        throw refusal("\(value.quoted()) is not a length of time, as in 500ms, 5s or 1m")
+      }
+    case .address:
+      guard IPLiteral(value.trimmed()) != nil else { throw refusal("\(value.quoted()) is not an IP address") }
+    case .resolverAddress:
+      guard IPLiteral(value.trimmed()) != nil || (try? EngineAddress(value)) != nil else {
+        throw refusal("\(value.quoted()) is not a name server; expected host, host:port or [IPv6]:port")
+      }
+    default:
+      break
     }
   }
 

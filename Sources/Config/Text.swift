@@ -46,3 +46,7 @@ func isDigit(_ byte: UInt8) -> Bool {
 func isAlphanumeric(_ byte: UInt8) -> Bool {
   isDigit(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
 }
+
+func isHexadecimal(_ byte: UInt8) -> Bool {
+  isDigit(byte) || (0x41...0x46).contains(byte) || (0x61...0x66).contains(byte)
+}

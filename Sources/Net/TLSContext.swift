@@ -25,8 +25,7 @@ public final class TLSContext {
   public struct ClientSettings {
     public var caFile: String?
     public var skipsVerification = false
-    public var certificateFile: String?
-    public var keyFile: String?
+    public var identity: TLSIdentity?
     public var alpn: [String] = []
     public var allowsTLS12 = false
     public init() {}
@@ -64,8 +63,10 @@ public final class TLSContext {
         throw Self.failure("read CA certificates from \(file)")
       }
     }
-    if let certificate = settings.certificateFile, let key = settings.keyFile {
-      try load(certificate, key)
+    switch settings.identity {
+    case nil: break
+    case .files(let certificate, let key): try load(certificate, key)
+    case .text(let certificate, let key): try load(certificateText: certificate, keyText: key)
     }
   }
 
@@ -118,6 +119,24 @@ public final class TLSContext {
     }
     guard SSL_CTX_check_private_key(raw) == 1 else {
       throw Self.failure("use certificate \(certificateFile) with key \(keyFile)")
+    }
+    hasCertificate = true
+  }
+
+  /// The same for PEM text.
+  private func load(certificateText: String, keyText: String) throws(Failure) {
+    let certificates = TLSIdentity.certificates(certificateText)
+    defer { for certificate in certificates { X509_free(certificate) } }
+    guard let leaf = certificates.first, SSL_CTX_use_certificate(raw, leaf) == 1 else {
+      throw Self.failure("read the client certificate from the configuration")
+    }
+    for certificate in certificates.dropFirst() where rstream_tls_add_chain_certificate(raw, certificate) != 1 {
+      throw Self.failure("read the client certificate's chain from the configuration")
+    }
+    let key = TLSIdentity.key(keyText)
+    defer { EVP_PKEY_free(key) }
+    guard let key, SSL_CTX_use_PrivateKey(raw, key) == 1, SSL_CTX_check_private_key(raw) == 1 else {
+      throw Self.failure("use the client certificate's key from the configuration")
     }
     hasCertificate = true
   }

@@ -81,7 +81,7 @@ import Testing
     #expect(failure("timeouts.connectMs", "0")?.kind == .invalidTimeout)
     #expect(failure("timeouts.operationMs", "-5")?.kind == .invalidTimeout)
     #expect(failure("timeouts.operationMs", "99999999999999999999999")?.kind == .invalidTimeout)
-    #expect(failure("transport.mode", "quic")?.kind == .unsupportedTransport)
+    #expect(failure("transport.mode", "quic") == nil)
     #expect(failure("transport.mode", "carrier")?.kind == .invalidConfig)
     #expect(failure("transport.mode", "Auto") == nil)
     #expect(failure("transport.tls.serverName", "a b")?.kind == .invalidConfig)
@@ -114,41 +114,6 @@ import Testing
     // {"exp":1000} and {"exp":1001}
     #expect(try kind(["engine": "e", "auth.token": "e30.eyJleHAiOjEwMDB9.x"]) == .tokenExpired)
     #expect(try kind(["engine": "e", "auth.token": "e30.eyJleHAiOjEwMDF9.x"]) == nil)
-  }
-
-  @Test func theEnvironmentFillsInWhatIsNotSet() throws {
-    let environment = [
-      "RSTREAM_ENGINE": " env.example ", "RSTREAM_AUTHENTICATION_TOKEN": "token", "RSTREAM_TUNNEL_TRANSPORT": "tls",
-      "RSTREAM_MTLS_CERT_FILE": "  ",
-    ]
-    var empty = ClientSettings()
-    try empty.loadEnvironment { environment[$0] }
-    #expect(empty.get("engine") == "env.example")
-    #expect(empty.token == "token")
-    #expect(empty.get("transport.mode") == "tls")
-    #expect(empty.certificateFile == nil)
-
-    var given = try settings(["engine": "given"])
-    try given.loadEnvironment { environment[$0] }
-    #expect(given.get("engine") == "given")
-  }
-
-  @Test func aCertificatePairIsNotMixed() throws {
-    var settings = try settings(["auth.mtls.certificateFile": "own.pem"])
-    try settings.loadEnvironment { ["RSTREAM_MTLS_CERT_FILE": "c", "RSTREAM_MTLS_KEY_FILE": "k"][$0] }
-    #expect(settings.certificateFile == "own.pem")
-    #expect(settings.keyFile == nil)
-  }
-
-  @Test func environmentErrorsNameTheVariable() {
-    var settings = ClientSettings()
-    do {
-      try settings.loadEnvironment { $0 == "RSTREAM_ENGINE" ? "http://x" : nil }
-      Issue.record("accepted")
-    } catch {
-      #expect(error.kind == .invalidEngine)
-      #expect(error.message.hasPrefix("RSTREAM_ENGINE: "))
-    }
   }
 }
 

@@ -107,8 +107,7 @@ import Testing
     settings.skipsVerification = true
     settings.alpn = ["rstrm/1"]
     if certificate {
-      settings.certificateFile = TestCertificate.certificateFile
-      settings.keyFile = TestCertificate.keyFile
+      settings.identity = .files(certificate: TestCertificate.certificateFile, key: TestCertificate.keyFile)
     }
     let context = try TLSContext(client: settings)
     let sessions = TLSSessionStore()

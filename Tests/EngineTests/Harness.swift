@@ -95,8 +95,7 @@ final class Harness {
     settings.allowsTLS12 = true
     settings.alpn = alpn
     if certificate {
-      settings.certificateFile = TestCertificate.certificateFile
-      settings.keyFile = TestCertificate.keyFile
+      settings.identity = .files(certificate: TestCertificate.certificateFile, key: TestCertificate.keyFile)
     }
     let context = try TLSContext(client: settings)
     if !newest { rstream_tls_set_max_version(context.raw, TLS1_2_VERSION) }

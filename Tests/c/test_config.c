@@ -48,6 +48,7 @@ static void client_settings(void) {
   rstream_error_free(error);
   error = NULL;
 
+  setenv("RSTREAM_CONFIG", "/dev/null", 1);
   setenv("RSTREAM_ENGINE", " edge.example.com ", 1);
   setenv("RSTREAM_AUTHENTICATION_TOKEN", "   ", 1);
   setenv("RSTREAM_CA_FILE", "/etc/ca.pem", 1);
@@ -69,6 +70,52 @@ static void client_settings(void) {
   CHECK_INT(rstream_config_load(NULL, NULL), UV_EINVAL);
   rstream_config_free(config);
   rstream_config_free(NULL);
+}
+
+/* What a configuration file says, below what is set and the environment. */
+static void configuration_file(void) {
+  static const char yaml[] =
+      "defaults: {context: {name: main}}\n"
+      "contexts:\n"
+      "- name: main\n"
+      "  engine: file.example:8443\n"
+      "  auth: {token: {storage: {kind: inline, value: stored-secret}}}\n"
+      "  transport: {tls: {caFile: /file.pem}}\n"
+      "- name: bad\n"
+      "  engine: a b\n";
+  char path[] = "/tmp/rstream-config-XXXXXX";
+  int fd = mkstemp(path);
+  CHECK(fd >= 0);
+  CHECK(write(fd, yaml, sizeof yaml - 1) == (ssize_t)(sizeof yaml - 1));
+  close(fd);
+  setenv("RSTREAM_CONFIG", path, 1);
+
+  rstream_config *config = NULL;
+  CHECK_INT(rstream_config_new(&config), 0);
+  CHECK_INT(rstream_config_load(config, &error), 0);
+  CHECK_STR(rstream_config_get(config, "engine"), "file.example:8443");
+  CHECK_STR(rstream_config_get(config, "auth.token"), "stored-secret");
+  CHECK_STR(rstream_config_get(config, "transport.tls.caFile"), "/file.pem");
+  CHECK_STR(rstream_config_get(config, "configFile"), path);
+  CHECK_STR(rstream_config_get(config, "context"), "main");
+
+  setenv("RSTREAM_ENGINE", "other.example", 1);
+  CHECK_INT(rstream_config_load(config, &error), RSTREAM_ESTORED_TOKEN_ENGINE_OVERRIDE);
+  CHECK_STR(rstream_error_name(error), "ERR_RSTREAM_STORED_TOKEN_ENGINE_OVERRIDE");
+  CHECK(strstr(rstream_error_message(error), path) != NULL);
+  CHECK(strstr(rstream_error_message(error), "stored-secret") == NULL);
+  rstream_error_free(error);
+  error = NULL;
+  CHECK_STR(rstream_config_get(config, "engine"), "file.example:8443");
+  unsetenv("RSTREAM_ENGINE");
+
+  CHECK_INT(rstream_config_set(config, "context", "bad", NULL), 0);
+  expect_error(rstream_config_load(config, &error), RSTREAM_EINVALID_ENGINE, ":8: contexts[1].engine: ");
+  CHECK_INT(rstream_config_set(config, "context", "none", NULL), 0);
+  expect_error(rstream_config_load(config, &error), RSTREAM_ECONTEXT_NOT_FOUND, "\"main\"");
+  rstream_config_free(config);
+  unlink(path);
+  unsetenv("RSTREAM_CONFIG");
 }
 
 static void tunnel_properties(void) {
@@ -128,6 +175,7 @@ int main(void) {
   unsetenv("RSTREAM_ENGINE");
   unsetenv("RSTREAM_AUTHENTICATION_TOKEN");
   client_settings();
+  configuration_file();
   tunnel_properties();
   engine_settings();
   return 0;

@@ -20,8 +20,11 @@ extern "C" {
  * @param config  copied; may be freed or changed afterwards
  * @param out     receives the client; end it with rstream_client_close()
  * @param error   may be NULL
- * @return 0; RSTREAM_EENGINE_REQUIRED, RSTREAM_EAUTH_CONFLICT (token and certificate), RSTREAM_EMTLS_INCOMPLETE,
- *         RSTREAM_ETOKEN_EXPIRED, RSTREAM_ETLS (a file cannot be read or used), UV_EINVAL, RSTREAM_EWRONGTHREAD
+ * @return 0; RSTREAM_EENGINE_REQUIRED, RSTREAM_EAUTH_CONFLICT (token and certificate), RSTREAM_EAUTH_REQUIRED,
+ *         RSTREAM_EMTLS_INCOMPLETE, RSTREAM_ETOKEN_EXPIRED, RSTREAM_EINVALID_CONFIG (settings that exclude each other),
+ *         RSTREAM_EREGION_ENGINE_CONFLICT, RSTREAM_EPROJECT_ENDPOINT_REQUIRED, RSTREAM_EUNSUPPORTED_TRANSPORT and
+ *         RSTREAM_EUNSUPPORTED_MTLS_STORAGE (a setting that this build cannot follow), RSTREAM_ETLS (a file cannot be
+ *         read or used), UV_EINVAL, RSTREAM_EWRONGTHREAD
  */
 RSTREAM_API int rstream_client_new(rstream_loop *loop, const rstream_config *config, rstream_client **out,
                                    rstream_error **error);

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What settings cannot work together, and what this build cannot do.
+
+extension ClientSettings {
+  /// Refuses settings that cannot work together. `now` is in seconds since 1970.
+  public func validate(now: Int64) throws(ConfigError) {
+    try checkStoredIdentity()
+    let certificate = try clientCertificate()
+    if let token {
+      guard certificate == nil else {
+        throw ConfigError(
+          .authConflict,
+          "\(named(.token)) and \(certificateSetting): token and mTLS authentication cannot be used together; "
+            + "unset one of them")
+      }
+      if let expiry = TokenExpiry.of(token), expiry <= now {
+        throw ConfigError(
+          .tokenExpired,
+          "\(named(.token)): the token has expired; log in again, or set auth.token or RSTREAM_AUTHENTICATION_TOKEN "
+            + "to a new one")
+      }
+    } else if isAuthenticationRequired, certificate == nil {
+      throw ConfigError(
+        .authRequired,
+        "auth.required is true, and there is neither a token nor a client certificate; "
+          + "set RSTREAM_AUTHENTICATION_TOKEN or log in")
+    }
+    try checkTransport()
+    try checkTarget()
+  }
+
+  /// A stored identity is for the engine of its context: it is not shown to one that is given otherwise.
+  func checkStoredIdentity() throws(ConfigError) {
+    guard given.given(.engine) != nil || loaded.isVariable(.engine), let engine else { return }
+    guard engine != loaded.contextEngine else { return }
+    let advice = "; unset \(named(.engine)), choose that engine's context, or give a token or certificate for it"
+    if given.given(.token) == nil, !flag(.noToken), loaded.isStored(.token) {
+      throw ConfigError(
+        .storedTokenEngineOverride, "\(named(.token)): a stored token is not sent to \(engine.text)\(advice)")
+    }
+    if loaded.storesCertificate {
+      throw ConfigError(
+        .storedMTLSEngineOverride,
+        "\(certificateSetting): a stored client certificate is not shown to \(engine.text)\(advice)")
+    }
+  }
+
+  /// Where the engine's address comes from.
+  private func checkTarget() throws(ConfigError) {
+    let isExplicit = given.given(.engine) != nil || loaded.isVariable(.engine)
+    if let region {
+      guard !isExplicit else {
+        throw ConfigError(
+          .regionEngineConflict,
+          "\(named(.region)) and \(named(.engine)): region selection cannot be combined with an explicit engine "
+            + "override; unset one of them")
+      }
+      guard projectEndpoint != nil else {
+        throw ConfigError(
+          .projectEndpointRequired,
+          "\(named(.region)): a managed project endpoint is required for region selection (\(region)); "
+            + "set projectEndpoint, or choose a context of a managed project")
+      }
+    }
+    guard engine == nil || region != nil else { return }
+    guard projectEndpoint != nil else {
+      throw ConfigError(
+        .engineRequired,
+        "no engine address is configured; set engine or RSTREAM_ENGINE, or choose a context with RSTREAM_CONTEXT")
+    }
+    throw ConfigError(
+      .engineRequired,
+      "\(named(.projectEndpoint)): this build does not ask the control plane for the engine's address; "
+        + "set engine or RSTREAM_ENGINE")
+  }
+
+  // MARK: Transport
+
+  private func checkTransport() throws(ConfigError) {
+    try checkProxy()
+    if transportMode == .quic { throw unsupported(.mode, "QUIC transport; set it to tls or auto") }
+    let binds: [Key] = [.bindAddress, .bindInterface]
+    if let key = binds.first(where: { value($0) != nil && isBinding($0) }) {
+      throw unsupported(key, "choice of local addresses and interfaces")
+    }
+    if value(.ipFamily) != nil { throw unsupported(.ipFamily, "choice of an IP version") }
+    if value(.dnsOverride) != nil { throw unsupported(.dnsOverride, "resolver of its own") }
+    let flags: [(Key, String)] = [
+      (.dnsTLS, "DNS over TLS"), (.dnssec, "DNSSEC"), (.mptcp, "Multipath TCP"), (.proxyFromEnvironment, "proxies"),
+    ]
+    for (key, what) in flags where flag(key) { throw unsupported(key, what) }
+    for key: Key in [.proxyHTTP, .proxySOCKS5] where value(key) != nil { throw unsupported(key, "proxies") }
+  }
+
+  /// The mode says which of address and interface counts; without one it is the address.
+  private func isBinding(_ key: Key) -> Bool {
+    (value(.bindMode) == "interface") == (key == .bindInterface)
+  }
+
+  private func checkProxy() throws(ConfigError) {
+    func refusal(_ key: Key, _ why: String) -> ConfigError { ConfigError(.invalidConfig, "\(named(key)): \(why)") }
+    if value(.proxyHTTP) != nil, value(.proxySOCKS5) != nil {
+      throw refusal(.proxySOCKS5, "only one proxy transport can be configured, and transport.proxy.http is set as well")
+    }
+    guard (value(.proxyUsername) == nil) == (value(.proxyPassword) == nil) else {
+      let key: Key = value(.proxyUsername) == nil ? .proxyPassword : .proxyUsername
+      throw refusal(key, "a proxy's user name and password belong together, only one of them is set")
+    }
+    if let key = Key.all(in: "transport.proxy.tls").first(where: { value($0) != nil && value($0) != "false" }) {
+      if value(.proxySOCKS5) != nil { throw refusal(key, "a SOCKS5 proxy has no TLS; unset it") }
+      guard value(.proxyHTTP) != nil || flag(.proxyFromEnvironment) else {
+        throw refusal(key, "TLS settings of a proxy, and no proxy: set transport.proxy.http or unset it")
+      }
+    }
+  }
+
+  private func unsupported(_ key: Key, _ what: String) -> ConfigError {
+    ConfigError(.unsupportedTransport, "\(named(key)): not supported by this build, which has no \(what)")
+  }
+}
