@@ -147,16 +147,18 @@ class Connection:
 
     async def _finish_request(self) -> bool:
         """Drops what is left of a body; whether another request may follow."""
-        if self.http.our_state is h11.DONE:
-            left = _DISCARD_SIZE
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DISCARD_SECONDS):
-                    while self.http.their_state is h11.SEND_BODY and left >= 0:
-                        event = self.http.next_event()
-                        if event is h11.NEED_DATA:
-                            await self.fill()
-                        elif isinstance(event, h11.Data):
-                            left -= len(event.data)
+        is_kept = self.http.our_state is h11.DONE
+        left = _DISCARD_SIZE
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while self.http.their_state is h11.SEND_BODY and left >= 0:
+                    event = self.http.next_event()
+                    if isinstance(event, h11.Data):
+                        left -= len(event.data)
+                    elif event is h11.NEED_DATA:
+                        if not is_kept:
+                            break
+                        await self.fill()
         self._linger = self.http.their_state is h11.SEND_BODY
         return self.http.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
 

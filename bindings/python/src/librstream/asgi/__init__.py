@@ -14,7 +14,6 @@ command: ``python -m librstream.asgi module:app``.
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import librstream._web  # noqa: F401
@@ -24,8 +23,10 @@ from librstream._web.service import Service
 from librstream._web.site import check_root_path, site_of
 from librstream._web.streams import ClientDisconnected
 
-if importlib.util.find_spec("wsproto") is None:
-    raise ImportError("librstream.asgi needs the package wsproto: pip install 'librstream[asgi]'")
+try:
+    import wsproto as _wsproto  # noqa: F401
+except ImportError as error:
+    raise ImportError("librstream.asgi needs the package wsproto: pip install 'librstream[asgi]'") from error
 
 from librstream.asgi._frames import WebSocketLimits
 from librstream.asgi._http import HTTPCycle
