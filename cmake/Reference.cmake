@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# The manual pages of section 3 and the HTML reference, made from the public headers: target docs.
+# The manual pages of section 3 and the HTML reference, made from the public headers: target docs. What rstreamctl has
+# beside itself: its manual page and the completion for bash.
 
 option(RSTREAM_BUILD_DOCS "Make the manual pages and the HTML reference; needs python3" ON)
 
 install(FILES Sources/rstreamctl/rstreamctl.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+install(FILES Sources/rstreamctl/rstreamctl.bash DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions"
+  RENAME rstreamctl)
 
 if(RSTREAM_BUILD_DOCS)
   find_program(PYTHON3 python3)

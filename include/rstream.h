@@ -18,6 +18,8 @@
  *   started operation calls back exactly once, never from inside the call that started it, always on the loop's thread.
  *   `data` is the last argument of the callback and of the call, where only `error` may follow it; the library hands it
  *   on and never looks at it.
+ * - Callbacks may call every function of the library, also those that end the object they are about. No exception and no
+ *   longjmp() may leave them.
  * - Codes: libuv's negative codes (-errno, e.g. UV_EINVAL) pass through; librstream's own lie below -10000 (error.h).
  * - `const rstream_error *` given to a callback is borrowed for that call and NULL on success. `rstream_error **error`
  *   arguments may be NULL; they receive NULL on success, else an error that is freed with rstream_error_free().

@@ -3,8 +3,9 @@
  * error.h - error codes and error objects.
  *
  * A code is 0 (success), one of libuv's negative codes (-errno: -ECONNREFUSED is UV_ECONNREFUSED), or one of the codes
- * below. Names are the stable identifiers that the official clients use as well. The functions here may be called from
- * any thread; an error object itself is not shared between threads.
+ * below. Programs without libuv's header compare with -errno, or by rstream_err_name(). Names are the stable identifiers
+ * that the official clients use as well. The functions here may be called from any thread; an error object itself is not
+ * shared between threads.
  */
 #ifndef RSTREAM_ERROR_H
 #define RSTREAM_ERROR_H
