@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds the headers against the ABI that abi/symbols and abi/librstream.abi promise. docs/abi.md tells why and how.
+"""Holds the headers against the ABI that the files of this folder promise. docs/abi.md tells why and how.
 
 The library is written in Swift, and its debug information has no C types. So the types come from the "shape": a shared
 object made of the headers alone, which defines every function of them, and which abidw and abidiff read.
@@ -20,20 +20,23 @@ sys.path.insert(0, str(ROOT / "docs/reference"))
 from headers import INCLUDE, read_headers  # noqa: E402
 
 SYMBOLS = HERE / "symbols"
+NAMES = HERE / "names"
 DUMP = HERE / "librstream.abi"
 DEBIAN = ROOT / "debian/librstream1.symbols"
-HEADING = "# Every function of the library and the version that has introduced it. ./dev abi --update adds new ones.\n"
+UPDATE = "./dev abi --update adds new ones."
+SYMBOLS_HEADING = f"# Every function of the library and the version that has introduced it. {UPDATE}\n"
+NAMES_HEADING = f"# Every setting, property and error name, its type or number, and since which version. {UPDATE}\n"
 
 
 def version(include=INCLUDE):
     return re.search(r'RSTREAM_VERSION_STRING "([^"]+)"', (include / "rstream/version.h").read_text())[1]
 
 
-def read_symbols(file=SYMBOLS):
-    """The versions by the names of the functions that came with them."""
+def read_list(file):
+    """What a file lists, and since which version each is there."""
     if not file.exists():
         return {}
-    return dict(line.split() for line in file.read_text().splitlines() if not line.startswith("#"))
+    return dict(line.rsplit(" ", 1) for line in file.read_text().splitlines() if not line.startswith("#"))
 
 
 def node(introduced):
@@ -113,51 +116,68 @@ def declared(include=INCLUDE):
     return {function.name for header in read_headers(include) for function in header.of("function")}
 
 
+def named(include=INCLUDE):
+    """Names that are strings: settings and properties with their types, error names with their numbers."""
+    names = set()
+    for header in read_headers(include):
+        for kind, table in header.doc.blocks:
+            if kind == "table" and table[0][0] == "name":
+                of_type = table[0].index("type") if "type" in table[0] else None
+                stem = Path(header.path).stem
+                names |= {f"{stem} {row[0]}" + (f" {row[of_type]}" if of_type else "") for row in table[1:]}
+    errors = re.findall(r"XX\(\w+, (-\d+), \"(\w+)\"", (include / "rstream/error.h").read_text())
+    return names | {f"error {name} {number}" for number, name in errors}
+
+
 def promised(symbols=SYMBOLS):
     """What the library has to export: {"rstream_features@@RSTREAM_1", ...}."""
-    return {f"{name}@@{node(introduced)}" for name, introduced in read_symbols(symbols).items()}
+    return {f"{name}@@{node(introduced)}" for name, introduced in read_list(symbols).items()}
 
 
 def debian_symbols(text, symbols=SYMBOLS):
     """The symbols file of the Debian package, with the functions that abi/symbols lists."""
     kept = [line for line in text.splitlines() if not line.startswith(" rstream_")]
-    introduced = read_symbols(symbols)
+    introduced = read_list(symbols)
     listed = [f" {name}@{node(introduced[name])} {introduced[name]}" for name in sorted(introduced)]
     return "\n".join([*kept, *listed]) + "\n"
 
 
-def check(include=INCLUDE, symbols=SYMBOLS, dump=DUMP, debian=DEBIAN):
+def check(include=INCLUDE, symbols=SYMBOLS, names=NAMES, dump=DUMP, debian=DEBIAN):
     """Complaints; none when the headers are what was promised."""
     complaints = []
-    old = dump.read_text()
-    if broken := changes(old, include):
-        complaints.append(f"the headers break the ABI of {dump.name}, which may only grow:\n{broken}")
-    elif added := additions(old, include):
+    if broken := breaks(include, symbols, names, dump):
+        complaints.append(f"the headers break the ABI, which may only grow:\n{broken}")
+    elif added := additions(dump.read_text(), include):
         complaints.append(f"{dump.name} lacks additions of the headers; to accept them run ./dev abi --update\n{added}")
-    listed = read_symbols(symbols).keys()
-    if gone := listed - declared(include):
-        complaints.append(f"functions of abi/symbols are in no header: {' '.join(sorted(gone))}")
-    if new := declared(include) - listed:
-        complaints.append(
-            f"functions of the headers are not in abi/symbols: {' '.join(sorted(new))}\n"
-            "to add them run ./dev abi --update and commit abi/"
-        )
-    elif debian.exists() and debian.read_text() != debian_symbols(debian.read_text(), symbols):
+    for file, there in [(symbols, declared(include)), (names, named(include))]:
+        if new := there - read_list(file).keys():
+            complaints.append(
+                f"the headers have what abi/{file.name} does not: {', '.join(sorted(new))}\n"
+                "to add it run ./dev abi --update and commit abi/"
+            )
+    if debian.exists() and debian.read_text() != debian_symbols(debian.read_text(), symbols):
         complaints.append(f"{debian.name} is not what abi/symbols says; to write it anew run ./dev abi --update")
     return complaints
 
 
-def update(include=INCLUDE, symbols=SYMBOLS, dump=DUMP, debian=DEBIAN, is_breaking=False):
+def breaks(include=INCLUDE, symbols=SYMBOLS, names=NAMES, dump=DUMP):
+    """What has changed or gone: "" when there are at most additions."""
+    gone = (read_list(symbols).keys() - declared(include)) | (read_list(names).keys() - named(include))
+    lines = [f"gone or changed: {', '.join(sorted(gone))}\n"] if gone else []
+    return "".join([*lines, changes(dump.read_text(), include)])
+
+
+def update(include=INCLUDE, symbols=SYMBOLS, names=NAMES, dump=DUMP, debian=DEBIAN, is_breaking=False):
     """Accepts additions; with `is_breaking` all else as well. Returns complaints."""
-    known = read_symbols(symbols)
-    names = declared(include)
     if not is_breaking and dump.exists():
-        if broken := changes(dump.read_text(), include):
+        if broken := breaks(include, symbols, names, dump):
             return [f"not updated, because this breaks the ABI:\n{broken}"]
-        if gone := known.keys() - names:
-            return [f"not updated, because functions are gone: {' '.join(sorted(gone))}"]
-    lines = [f"{name} {known.get(name, version(include))}\n" for name in sorted(names)]
-    symbols.write_text(HEADING + "".join(lines))
+    for file, there, heading in [
+        (symbols, declared(include), SYMBOLS_HEADING),
+        (names, named(include), NAMES_HEADING),
+    ]:
+        known = read_list(file)
+        file.write_text(heading + "".join(f"{one} {known.get(one, version(include))}\n" for one in sorted(there)))
     dump.write_text(make_dump(shape(read_headers(include)), include))
     if debian.exists():
         debian.write_text(debian_symbols(debian.read_text(), symbols))
@@ -167,7 +187,7 @@ def update(include=INCLUDE, symbols=SYMBOLS, dump=DUMP, debian=DEBIAN, is_breaki
 def main():
     parser = argparse.ArgumentParser(prog="./dev abi", description="Holds the headers against the ABI in abi/.")
     parser.add_argument("--update", action="store_true",
-                        help="accept additions: write abi/symbols and abi/librstream.abi")
+                        help="accept additions: write the files in abi/ anew")
     parser.add_argument("--breaking", action="store_true",
                         help="with --update: accept changes too, of what no release has had")
     arguments = parser.parse_args()

@@ -34,6 +34,13 @@ BREAKS = {
     "an enum's constant has another name": ("log.h", "RSTREAM_LOG_WARN = 2", "RSTREAM_LOG_WARNING = 2"),
     "an error code has another value": ("error.h", "RSTREAM_ETLS = -10024", "RSTREAM_ETLS = -10025"),
 }
+NAME_BREAKS = {
+    "a setting has another name": ("config.h", "* | zeroRtt  ", "* | zeroRTT  "),
+    "a setting has another type": ("config.h", " * | zeroRtt  ", " * | zeroRtt | int | 1 | - |\n * | oneRtt  "),
+    "a setting of the engine is gone": ("engine.h", " * | limits.clients ", " * | limits.agents "),
+    "a property is gone": ("tunnel.h", " * | geoip ", " * | geo_ip "),
+    "an error has another name": ("error.h", '"ERR_RSTREAM_TLS"', '"ERR_RSTREAM_SSL"'),
+}
 FUNCTION = "RSTREAM_API int rstream_greet(const char *name);\n"
 ADDITIONS = {
     "a function": ("error.h", STRERROR, FUNCTION + STRERROR),
@@ -48,6 +55,7 @@ ADDITIONS = {
         f"typedef struct rstream_pair {{ int a; int b; }} rstream_pair;\n"
         f"RSTREAM_API int rstream_add(const rstream_pair *pair);\n{STRERROR}",
     ),
+    "a setting": ("config.h", " * | zeroRtt  ", " * | oneRtt | bool | true | a round trip |\n * | zeroRtt  "),
 }
 
 @pytest.fixture
@@ -69,8 +77,9 @@ def edit(tmp_path):
 @pytest.fixture
 def copies(tmp_path):
     """Copies of abi/symbols and abi/librstream.abi, and a place for Debian's list."""
-    files = {name: tmp_path / name for name in ("symbols", "dump", "debian")}
+    files = {name: tmp_path / name for name in ("symbols", "names", "dump", "debian")}
     shutil.copy(abi.SYMBOLS, files["symbols"])
+    shutil.copy(abi.NAMES, files["names"])
     shutil.copy(abi.DUMP, files["dump"])
     return files
 
@@ -96,6 +105,17 @@ def test_break_is_found(what, edit, copies):
     assert copies["dump"].read_text() == before
 
 
+@pytest.mark.parametrize("what", NAME_BREAKS)
+def test_break_of_a_name_is_found(what, edit, copies):
+    include = edit(*NAME_BREAKS[what])
+    assert "gone or changed" in abi.check(include)[0]
+    before = copies["names"].read_text()
+    assert abi.update(include, **copies)
+    assert copies["names"].read_text() == before
+    assert abi.update(include, **copies, is_breaking=True) == []
+    assert abi.check(include, **copies) == []
+
+
 @pytest.mark.parametrize("what", ADDITIONS)
 def test_addition_is_to_be_accepted(what, edit, copies):
     include = edit(*ADDITIONS[what])
@@ -103,7 +123,7 @@ def test_addition_is_to_be_accepted(what, edit, copies):
     assert "./dev abi --update" in abi.check(include)[0]
     assert abi.update(include, **copies) == []
     assert abi.check(include, **copies) == []
-    new = abi.read_symbols(copies["symbols"]).items() - abi.read_symbols().items()
+    new = abi.read_list(copies["symbols"]).items() - abi.read_list(abi.SYMBOLS).items()
     assert {version for _, version in new} <= {abi.version()}
 
 
@@ -129,7 +149,7 @@ def test_symbols_came_with_a_version_that_exists():
     def number(version):
         return [int(part) for part in version.split(".")]
 
-    for name, introduced in abi.read_symbols().items():
+    for name, introduced in abi.read_list(abi.SYMBOLS).items():
         assert [1, 0, 0] <= number(introduced) <= number(abi.version()), name
 
 
