@@ -25,12 +25,15 @@ GAPS = {
     "a macro": ("version.h", "/** Version of the headers", "/* Version of the headers", "VERSION_MAJOR has no"),
     "a parameter": ("stream.h", "@param n  ", "@param m  ", "does not say what n is"),
     "a parameter's name": ("stream.h", "const rstream_buf *bufs,", "const rstream_buf *buffers,", "parameter bufs"),
-    "a result": ("version.h", " * @return the words,", " * The words,", "rstream_features does not say what it returns"),
+    "a result": ("version.h", " * @return the words,", " * The words,", "rstream_features does not say what"),
     "who owns a result": ("version.h", "words, never NULL; static storage", "words, never NULL", "who owns"),
     "when a result is NULL": ("version.h", "the words, never NULL; static", "the words; static", "result is NULL"),
-    "how a client ends": ("client.h", "the client; end it with rstream_client_close()", "the client", "how out is ended"),
+    "how a client ends": ("client.h", "; end it with rstream_client_close()", "", "how out is ended"),
     "a function that is mentioned": ("log.h", "Receives one line.", "See rstream_log_get().", "rstream_log_get()"),
     "a code that is returned": ("config.h", "RSTREAM_EINVALID_ENGINE or", "RSTREAM_EINVALID_EDGE or", "INVALID_EDGE"),
+    "a callback's data": ("loop.h", "(*rstream_post_cb)(void *data)", "(*rstream_post_cb)(void)", "is not void *data"),
+    "a call's data": ("loop.h", "rstream_post_cb cb, void *data);", "rstream_post_cb cb);", "cb without void *data"),
+    "a struct by value": ("stream.h", "const rstream_buf *bufs, size_t n", "rstream_buf bufs, size_t n", "by value"),
 }
 
 

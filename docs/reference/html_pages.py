@@ -126,7 +126,7 @@ def part(title, lines):
 
 def page(title, body, headers, links, about):
     names = {one.page: "librstream" if one.page == "rstream" else one.path for one in headers}
-    navigation = "".join(f'<a href="{links.pages[page]}">{name}</a>' for page, name in names.items())
+    navigation = "\n".join(f'<a href="{links.pages[page]}">{name}</a>' for page, name in names.items())
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -153,7 +153,7 @@ def header_page(header, links, about):
     constants = [line for one in header.of("macro") for line in macro(one, links)]
     return [
         f"<h1>{header.path}</h1>",
-        f"<p>{links.inline(header.title)}</p>",
+        f"<p>{links.inline(header.title[0].upper() + header.title[1:])}.</p>",
         *blocks(header.doc, links),
         *part("Functions", [line for one in header.of("function") for line in call(one, links, about)]),
         *part("Callbacks", [line for one in header.of("callback") for line in call(one, links, about)]),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documentation of the public headers has to say about each declaration, as rules that a test applies."""
+"""What a declaration of the public headers looks like and what its documentation says, as rules that a test applies."""
 
 import re
 
@@ -61,6 +61,20 @@ def about_result(declaration):
             yield "does not say when the result is NULL, or that it never is"
 
 
+def about_shape(declaration, structs):
+    """What bindings rely on, who are made without looking at each function."""
+    parameters = [(parameter.type, parameter.name) for parameter in declaration.parameters]
+    if declaration.kind == "callback" and parameters[-1:] != [("void *", "data")]:
+        yield "is a callback whose last argument is not void *data"
+    for (kind, name), following in zip(parameters, [*parameters[1:], None]):
+        if kind.endswith("_cb") and following != ("void *", "data"):
+            yield f"takes {name} without void *data after it"
+        if kind in structs:
+            yield f"takes {name}, a struct, by value"
+    if declaration.returns in structs:
+        yield "returns a struct by value"
+
+
 def about_members(declaration):
     for member in declaration.members:
         if not member.doc:
@@ -82,6 +96,7 @@ def complaints(headers):
     """What is missing in the documentation, one line each; none when all is said."""
     declarations = [declaration for header in headers for declaration in header.declarations]
     functions = {one.name for one in declarations if one.kind == "function"}
+    structs = {one.name for one in declarations if one.kind in ("handle", "struct")}
     codes = {member.name for one in declarations if one.kind == "enum" for member in one.members}
     for header in headers:
         if not header.doc.text.strip():
@@ -92,5 +107,6 @@ def complaints(headers):
                 found.append("has no documentation comment")
             if declaration.kind in ("function", "callback"):
                 found += [*about_parameters(declaration), *about_result(declaration)]
+                found += about_shape(declaration, structs)
             found += [*about_members(declaration), *about_names(declaration, functions, codes)]
             yield from (f"{header.path}: {declaration.name} {what}" for what in found)
