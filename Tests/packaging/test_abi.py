@@ -160,6 +160,13 @@ def test_dump_is_small_and_made_the_same_way_anywhere():
     assert not re.search(r"='[^']*/[^']*'", dump)
 
 
+def test_program_of_the_documentation_asks_for_what_is_new(build_dir, tmp_path):
+    [program] = re.findall(r"^```c\n(.*?)^```$", (SOURCE / "docs/abi.md").read_text(), re.MULTILINE | re.DOTALL)
+    run("gcc", "-x", "c", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", SOURCE / "include", "-", "-o",
+        tmp_path / "ask", "-L", build_dir, "-lrstream", f"-Wl,-rpath,{build_dir}", input=program)
+    assert run(tmp_path / "ask") == "an engine can be embedded\n"
+
+
 def test_symbols_of_the_debian_package_are_written_too(edit, copies):
     heading = "librstream.so.1 librstream1 #MINVER#\n* Build-Depends-Package: librstream-dev\n"
     copies["debian"].write_text(heading + " rstream_features@RSTREAM_1 0.9\n")
