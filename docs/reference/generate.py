@@ -22,20 +22,20 @@ ROOT = Path(__file__).resolve().parents[2]
 def what_is_known(headers):
     """What the pages say that is not in the documentation comments."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    readme = (ROOT / "README.md").read_text()
-    [example] = re.findall(r"^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    programs = re.findall(r"^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
     [version] = [
         macro.value.strip('"') for header in headers for macro in header.of("macro")
         if macro.name == "RSTREAM_VERSION_STRING"
     ]
-    symbols = (line.split() for line in (ROOT / "abi/symbols").read_text().splitlines() if not line.startswith("#"))
+    symbols = (ROOT / "abi/symbols").read_text(encoding="utf-8").splitlines()
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime(int(epoch))) if epoch else "",
         "version": version,
-        "symbols": dict(symbols),
+        "symbols": dict(line.split() for line in symbols if not line.startswith("#")),
         "codes": {member.name: member.doc for header in headers for one in header.of("enum") for member in one.members},
         "pages": [(header.page, 3) for header in headers] + [("rstreamctl", 1)],
-        "example": example,
+        "example": programs[0] if programs else "",
         "example_text": "A program that publishes a web server of this machine:",
     }
 
@@ -43,7 +43,7 @@ def what_is_known(headers):
 def write(folder, files):
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def main():

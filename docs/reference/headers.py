@@ -194,7 +194,7 @@ TOKEN = re.compile(
 
 
 def read_header(path, include=INCLUDE):
-    text = (include / path).read_text()
+    text = (include / path).read_text(encoding="utf-8")
     header, at, comment, group = None, 0, None, Doc()
     guard = re.sub(r"\W", "_", Path(path).name).upper()
     seen = set()

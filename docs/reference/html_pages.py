@@ -170,11 +170,12 @@ def index_page(overview, headers, links, about):
     names = sorted(
         one.name for header in headers for one in header.of("function", "callback", "handle", "struct", "enum")
     )
+    example = [f"<p>{escape(about['example_text'])}</p>", f"<pre>{escape(about['example'])}</pre>"]
     return [
         "<h1>librstream</h1>",
         *blocks(overview.doc, links),
         *part("Headers", ["<table>", *rows, "</table>"]),
-        *part("Example", [f"<p>{escape(about['example_text'])}</p>", f"<pre>{escape(about['example'])}</pre>"]),
+        *part("Example", example if about["example"] else []),
         *part("Names", ["<ul>", *(f"<li><code>{links.to(name)}</code></li>" for name in names), "</ul>"]),
     ]
 

@@ -7,6 +7,10 @@ import textwrap
 from prose import codes_of, parameter_texts, signature, words
 
 WIDTH = 78
+ERRORS = (
+    "Functions that return a code, and callbacks, report libuv's codes and those that error.h lists. "
+    "Mentioned above are these of librstream's own:"
+)
 WRAPPER = textwrap.TextWrapper(WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -173,12 +177,6 @@ def header_page(header, headers, about):
     return tidy(lines)
 
 
-ERRORS = (
-    "Functions that return a code, and callbacks, report what rstream_error(3) lists and libuv's codes. "
-    "Mentioned above are these of librstream's own:"
-)
-
-
 def overview_page(header, headers, about):
     pages = {one.page for one in headers}
     parts = []
@@ -187,14 +185,14 @@ def overview_page(header, headers, about):
             parts += [".TP", f".BR {one.page} (3)", inline(f"{one.title}.", pages)]
             if functions := one.of("function"):
                 parts += ["\n".join(textwrap.wrap(", ".join(f.name for f in functions) + ".", WIDTH))]
+    example = [".PP", ".nf", *(escape(line) for line in about["example"].splitlines()), ".fi"]
     lines = [
         *heading("rstream", (header.path, header.title), [], about),
         *section("SYNOPSIS", [".nf", "\\fB#include <rstream.h>\\fP", ".PP",
                               "cc program.c $(pkg\\-config \\-\\-cflags \\-\\-libs librstream)", ".fi"]),
         *section("DESCRIPTION", blocks(header.doc, pages)),
         *section("PAGES", parts),
-        *section("EXAMPLES", [inline(about["example_text"], pages), ".PP", ".nf",
-                              *[escape(line) for line in about["example"].splitlines()], ".fi"]),
+        *section("EXAMPLES", [inline(about["example_text"], pages), *example] if about["example"] else []),
         *see_also("rstream", about["pages"]),
     ]
     return tidy(lines)
