@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Made by generate.py from tunnel.h.
+//! tunnel.h - creating tunnels and receiving their streams.
+//!
+//! Properties are named strings. Lists are comma-separated; labels are set one by one as "labels.\<key\>".
+//!
+//! | name                         | type   | meaning |
+//! |------------------------------|--------|---------|
+//! | name                         | string | dial key of a private tunnel; optional |
+//! | type                         | string | bytestream, datagram; the engine picks it from the protocol |
+//! | publish                      | bool   | true: reachable from outside; false: by dialing only; the engine's default is true |
+//! | protocol                     | string | http, tls, tcp, dtls, quic, webtty |
+//! | labels.\<key\>                 | string | a label |
+//! | geoip                        | list   | ISO 3166-1 alpha-2 countries that may connect |
+//! | trusted_ips                  | list   | addresses or CIDR ranges that may connect |
+//! | hostname                     | string | host name asked for |
+//! | port                         | int    | published TCP port asked for, 1..65535 |
+//! | tls_mode                     | string | terminated, passthrough |
+//! | tls_alpns                    | list   | ALPN protocols of the published endpoint |
+//! | tls_min_version              | string | tls1.2, tls1.3 |
+//! | tls_ciphers                  | list   | cipher suites |
+//! | mtls_auth                    | bool   | clients need a certificate |
+//! | http_version                 | string | version spoken to the local service: http/1.1, h2c, h3 |
+//! | http_use_tls                 | bool   | deprecated spelling of upstream_tls |
+//! | upstream_tls                 | bool   | the engine speaks TLS inside the tunnel |
+//! | datagram_guaranteed_delivery | bool   | packets travel on reliable streams |
+//! | allow_cross_region_routing   | bool   | other regions may route to this tunnel |
+//! | token_auth                   | bool   | HTTP clients need a token |
+//! | rstream_auth                 | bool   | HTTP clients log in |
+//! | challenge_mode               | bool   | browsers solve a challenge |
+//!
+//! Additional names that the engine fills in and rstream_tunnel_property() returns: id, creation_date (RFC 3339), host
+//! (hostname, with the port unless it is 443). rstream_tunnel_property_name() lists what is set.
+use crate::types::*;
+use std::os::raw::{c_char, c_int, c_void};
+
+/// Result of rstream_control_create_tunnel(): `tunnel` is owned by the caller on success, NULL on failure.
+pub type rstream_create_tunnel_cb =
+    Option<unsafe extern "C" fn(tunnel: *mut rstream_tunnel, error: *const rstream_error, data: *mut c_void)>;
+
+/// A stream has come in. It is owned by the callee, who ends it with rstream_stream_close().
+pub type rstream_stream_cb =
+    Option<unsafe extern "C" fn(tunnel: *mut rstream_tunnel, stream: *mut rstream_stream, data: *mut c_void)>;
+
+/// Observes rstream_tunnel_forward(): called when a forwarded connection begins (`event` 0) and ends (`event` 1, with the
+/// bytes carried each way and the error that ended it or NULL). `peer` is the address of the remote end or "". Connections
+/// that outlive their tunnel are not observed any more.
+pub type rstream_forward_cb = Option<
+    unsafe extern "C" fn(
+        tunnel: *mut rstream_tunnel,
+        event: c_int,
+        peer: *const c_char,
+        bytes_in: u64,
+        bytes_out: u64,
+        error: *const rstream_error,
+        data: *mut c_void,
+    ),
+>;
+
+/// The values of `event` in rstream_forward_cb.
+pub type rstream_forward_event = c_int;
+
+/// One of [`rstream_forward_event`].
+pub const RSTREAM_FORWARD_OPENED: rstream_forward_event = 0;
+
+/// One of [`rstream_forward_event`].
+pub const RSTREAM_FORWARD_CLOSED: rstream_forward_event = 1;
+
+/// Tells when a tunnel ends without rstream_tunnel_close(): the engine revoked it (`error` NULL) or the control channel
+/// ended (`error` says why). The handle still has to be closed.
+pub type rstream_tunnel_end_cb =
+    Option<unsafe extern "C" fn(tunnel: *mut rstream_tunnel, error: *const rstream_error, data: *mut c_void)>;
+
+extern "C" {
+    /// Makes empty tunnel options. Free with rstream_tunnel_options_free(). Returns 0 or UV_EINVAL
+    pub fn rstream_tunnel_options_new(out: *mut *mut rstream_tunnel_options) -> c_int;
+    /// Sets one property; NULL as value unsets it (an unset boolean is not the same as "false").
+    ///
+    /// Returns 0, or RSTREAM_EINVALID_TUNNEL for an unknown or read-only name or a bad value; `error` (may be NULL) tells why
+    pub fn rstream_tunnel_options_set(
+        options: *mut rstream_tunnel_options,
+        name: *const c_char,
+        value: *const c_char,
+        error: *mut *mut rstream_error,
+    ) -> c_int;
+    /// Frees tunnel options. NULL is allowed.
+    pub fn rstream_tunnel_options_free(options: *mut rstream_tunnel_options);
+    /// Asks the engine for a tunnel. Combinations that can never work are refused here (spec: tunnel properties, 7.2) with a
+    /// negative return value; all else is the engine's to decide and arrives in `cb` as RSTREAM_EENGINE.
+    ///
+    /// - `options`: copied; NULL means no property at all
+    ///
+    /// Returns 0, RSTREAM_EINVALID_TUNNEL, RSTREAM_EUNSUPPORTED_TUNNEL (datagram tunnels), or a code (rstream.h)
+    pub fn rstream_control_create_tunnel(
+        control: *mut rstream_control,
+        options: *const rstream_tunnel_options,
+        cb: rstream_create_tunnel_cb,
+        data: *mut c_void,
+        error: *mut *mut rstream_error,
+    ) -> c_int;
+    /// A property as the engine confirmed it; NULL when unset. Lists come comma-separated. Borrowed while the handle lives.
+    pub fn rstream_tunnel_property(tunnel: *const rstream_tunnel, name: *const c_char) -> *const c_char;
+    /// Names of the properties that the engine confirmed, "labels.\<key\>" for each label, in no particular order.
+    ///
+    /// - `index`: from 0
+    ///
+    /// Returns the name, borrowed while the handle lives; NULL past the last one
+    pub fn rstream_tunnel_property_name(tunnel: *const rstream_tunnel, index: usize) -> *const c_char;
+    /// Where others reach the tunnel: "https://host", "host:port (tls)", "rstrm://name (unpublished)" (spec: tunnel
+    /// properties, 7.4). Borrowed while the handle lives.
+    pub fn rstream_tunnel_forwarding_address(tunnel: *const rstream_tunnel) -> *const c_char;
+    /// Has incoming streams given to `cb`. Until this or rstream_tunnel_forward() is called 10 streams wait; further ones wait
+    /// up to 5 s for a place and are then refused. With `cb` NULL streams wait again.
+    ///
+    /// Returns 0 or a code (rstream.h)
+    pub fn rstream_tunnel_listen(tunnel: *mut rstream_tunnel, cb: rstream_stream_cb, data: *mut c_void) -> c_int;
+    /// Connects every incoming stream to a local service; bytes never pass through the caller. Half close and reset are
+    /// carried over both ways.
+    ///
+    /// - `target`: "host:port", "\[v6\]:port", ":port" or "port" (this machine), or "unix:/path"
+    /// - `cb`: observer; may be NULL
+    /// - `error`: may be NULL
+    ///
+    /// Returns 0, RSTREAM_EINVALID_LOCAL_ENDPOINT, or a code (rstream.h)
+    pub fn rstream_tunnel_forward(
+        tunnel: *mut rstream_tunnel,
+        target: *const c_char,
+        cb: rstream_forward_cb,
+        data: *mut c_void,
+        error: *mut *mut rstream_error,
+    ) -> c_int;
+    /// Sets the callback for the end of the tunnel; NULL removes it. Returns 0 or a code (rstream.h)
+    pub fn rstream_tunnel_on_end(tunnel: *mut rstream_tunnel, cb: rstream_tunnel_end_cb, data: *mut c_void) -> c_int;
+    /// Closes the tunnel. Streams given out already go on, waiting ones are refused, forwarded connections go on until their
+    /// ends close. Returns 0 or a code (rstream.h)
+    pub fn rstream_tunnel_close(tunnel: *mut rstream_tunnel, cb: rstream_close_cb, data: *mut c_void) -> c_int;
+}
