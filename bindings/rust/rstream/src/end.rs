@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+use crate::error::{Code, Error, Result};
+use crate::loop_node::LoopNode;
+use crate::operation::Completion;
+use std::cell::RefCell;
+use std::mem::take;
+use std::rc::Rc;
+
+type Callback = Box<dyn FnOnce(Result<()>)>;
+
+/// Who wants to hear that something ended by itself.
+#[derive(Default)]
+pub(crate) struct End {
+    outcome: RefCell<Option<Result<()>>>,
+    callback: RefCell<Option<Callback>>,
+    waiting: RefCell<Vec<Rc<Completion<()>>>>,
+}
+
+impl End {
+    /// Sets who is called; whoever asks after the end is called all the same.
+    pub(crate) fn set(&self, on: &Rc<LoopNode>, callback: Callback) -> Result<()> {
+        let outcome = self.outcome.borrow().clone();
+        match outcome {
+            Some(outcome) => on.gate.post(move || callback(outcome)),
+            None => {
+                let old = self.callback.replace(Some(callback));
+                drop(old);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn wait(&self, completion: Rc<Completion<()>>) {
+        let outcome = self.outcome.borrow().clone();
+        match outcome {
+            Some(outcome) => completion.complete(outcome),
+            None => self.waiting.borrow_mut().push(completion),
+        }
+    }
+
+    /// It has ended by itself.
+    pub(crate) fn ended(&self, on: &LoopNode, outcome: Result<()>) {
+        *self.outcome.borrow_mut() = Some(outcome.clone());
+        self.answer(on, &outcome);
+        let callback = self.callback.borrow_mut().take();
+        if let Some(callback) = callback {
+            on.guard(|| callback(outcome));
+        }
+    }
+
+    /// Why nothing can be got any more; none while it has not ended.
+    pub(crate) fn why(&self, closed: Code) -> Option<Error> {
+        match &*self.outcome.borrow() {
+            None => None,
+            Some(Ok(())) => Some(Error::from(closed)),
+            Some(Err(error)) => Some(error.clone()),
+        }
+    }
+
+    /// The callback is not called any more.
+    pub(crate) fn release(&self) {
+        let callback = self.callback.borrow_mut().take();
+        drop(callback);
+    }
+
+    /// The handle was closed.
+    pub(crate) fn closed(&self, on: &LoopNode, code: Code) {
+        self.answer(on, &Err(Error::from(code)));
+    }
+
+    fn answer(&self, on: &LoopNode, outcome: &Result<()>) {
+        let waiting = take(&mut *self.waiting.borrow_mut());
+        for completion in waiting {
+            on.guard(|| completion.complete(outcome.clone()));
+        }
+    }
+}

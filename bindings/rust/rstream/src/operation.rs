@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+use crate::error::{Error, Result};
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::mem::replace;
+use std::os::raw::c_void;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Where the result of a started operation goes: to a future, to a closure, or nowhere any more.
+pub(crate) struct Completion<T> {
+    state: RefCell<State<T>>,
+}
+
+enum State<T> {
+    Waiting(Option<Waker>),
+    Calling(Box<dyn FnOnce(Result<T>)>),
+    Done(Result<T>),
+    Over,
+}
+
+impl<T> Completion<T> {
+    pub(crate) fn waiting() -> Rc<Self> {
+        Rc::new(Completion { state: RefCell::new(State::Waiting(None)) })
+    }
+
+    pub(crate) fn calling(callback: impl FnOnce(Result<T>) + 'static) -> Rc<Self> {
+        Rc::new(Completion { state: RefCell::new(State::Calling(Box::new(callback))) })
+    }
+
+    /// Gives the result to whoever waits; what nobody waits for is dropped, and closed by that.
+    pub(crate) fn complete(&self, result: Result<T>) {
+        let before = self.state.replace(State::Over);
+        match before {
+            State::Waiting(waker) => {
+                self.state.replace(State::Done(result));
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            State::Calling(callback) => callback(result),
+            State::Done(_) | State::Over => drop(result),
+        }
+    }
+}
+
+/// Who is told when an operation is dropped, with the result that nobody has taken.
+pub(crate) trait Abandon<T> {
+    fn abandon(&self, completion: &Rc<Completion<T>>, left: Option<Result<T>>);
+}
+
+/// An operation under way: a future for any executor on the loop's thread.
+///
+/// The operation has started with the call that gave this, and goes on while nobody looks. Dropping it forgets the
+/// result: a handle that comes late is closed.
+#[must_use = "an operation is under way: await it, or drop it to forget its result"]
+pub struct Operation<T> {
+    completion: Rc<Completion<T>>,
+    owner: Option<Rc<dyn Abandon<T>>>,
+}
+
+impl<T> Operation<T> {
+    /// Starts an operation.
+    pub(crate) fn start(start: impl FnOnce(Rc<Completion<T>>) -> Result<()>) -> Self {
+        let completion = Completion::waiting();
+        if let Err(error) = start(completion.clone()) {
+            completion.complete(Err(error));
+        }
+        Operation { completion, owner: None }
+    }
+
+    /// Starts an operation whose end somebody wants to hear of.
+    pub(crate) fn owned(owner: Rc<dyn Abandon<T>>, start: impl FnOnce(Rc<Completion<T>>) -> Result<()>) -> Self {
+        let mut operation = Self::start(start);
+        operation.owner = Some(owner);
+        operation
+    }
+}
+
+impl<T> Future for Operation<T> {
+    type Output = Result<T>;
+
+    /// # Panics
+    ///
+    /// When it is polled again after it gave its result.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.completion.state.borrow_mut();
+        let replaced = match &mut *state {
+            State::Waiting(waker) => match waker {
+                Some(known) if known.will_wake(context.waker()) => None,
+                _ => waker.replace(context.waker().clone()),
+            },
+            State::Done(_) => match replace(&mut *state, State::Over) {
+                State::Done(result) => return Poll::Ready(result),
+                _ => None,
+            },
+            _ => panic!("an operation was polled after it gave its result"),
+        };
+        // Wakers are foreign code.
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Operation<T> {
+    fn drop(&mut self) {
+        let before = self.completion.state.replace(State::Over);
+        let left = match before {
+            State::Over | State::Calling(_) => return,
+            State::Waiting(_) => None,
+            State::Done(result) => Some(result),
+        };
+        if let Some(owner) = &self.owner {
+            owner.abandon(&self.completion, left);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Operation<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_done = matches!(&*self.completion.state.borrow(), State::Done(_));
+        formatter.debug_struct("Operation").field("is_done", &is_done).finish()
+    }
+}
+
+/// What C carries from the start of an operation to its end.
+pub(crate) struct Ticket<N, T> {
+    pub(crate) owner: Rc<N>,
+    pub(crate) completion: Rc<Completion<T>>,
+}
+
+impl<N, T> Ticket<N, T> {
+    /// Has `start` start something in C, with the ticket as its `data`.
+    pub(crate) fn issue(
+        owner: &Rc<N>,
+        completion: Rc<Completion<T>>,
+        start: impl FnOnce(*mut c_void) -> std::result::Result<(), Error>,
+    ) -> Result<()> {
+        let data = Box::into_raw(Box::new(Ticket { owner: owner.clone(), completion }));
+        start(data.cast()).map_err(|error| {
+            // SAFETY: what has not started does not call back, so the ticket is still ours.
+            drop(unsafe { Box::from_raw(data) });
+            error
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `data` is that of an issued ticket of these types, which nobody has redeemed.
+    pub(crate) unsafe fn redeem(data: *mut c_void) -> Box<Self> {
+        unsafe { Box::from_raw(data.cast()) }
+    }
+}

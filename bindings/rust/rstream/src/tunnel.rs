@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+use crate::client::{close, ClientNode};
+use crate::control::ControlNode;
+use crate::end::End;
+use crate::error::{checked, explained, owned, text, Code, Error, Result};
+use crate::node::{self, Node, Object};
+use crate::operation::{Abandon, Completion, Operation};
+use crate::settings::c_string;
+use crate::slot::Slot;
+use crate::stream::{Stream, StreamNode};
+use rstream_sys as sys;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::mem::take;
+use std::os::raw::{c_char, c_int, c_void};
+use std::rc::Rc;
+
+type OnForward = dyn FnMut(ForwardEvent<'_>);
+
+/// A tunnel, and the streams that come in by it. Dropping it closes it; streams that it gave out go on.
+///
+/// ```compile_fail,E0277
+/// fn sent<T: Send>() {}
+/// sent::<rstream::Tunnel>();
+/// ```
+pub struct Tunnel {
+    node: Rc<TunnelNode>,
+}
+
+/// What happens to the connections of [`Tunnel::forward_with`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ForwardEvent<'a> {
+    /// A connection has begun.
+    Opened {
+        /// Address of the remote end, or empty.
+        peer: &'a str,
+    },
+    /// A connection has ended.
+    Closed {
+        /// Address of the remote end, or empty.
+        peer: &'a str,
+        /// Bytes carried to the local service.
+        bytes_in: u64,
+        /// Bytes carried from the local service.
+        bytes_out: u64,
+        /// What ended it, when it was no orderly end.
+        error: Option<Error>,
+    },
+}
+
+pub(crate) struct TunnelNode {
+    node: Node,
+    client: Rc<ClientNode>,
+    end: End,
+    on_stream: Slot<dyn FnMut(Stream)>,
+    on_forward: Slot<OnForward>,
+    acceptors: RefCell<VecDeque<Rc<Completion<Stream>>>>,
+    /// Streams that were accepted for an operation that was dropped.
+    left: RefCell<VecDeque<Stream>>,
+}
+
+impl Object for TunnelNode {
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    unsafe fn end(&self, raw: *mut c_void, data: *mut c_void) -> c_int {
+        unsafe { sys::rstream_tunnel_close(raw.cast(), Some(node::closed::<Self>), data) }
+    }
+
+    fn release(&self) {
+        self.on_stream.set(None);
+        self.on_forward.set(None);
+        self.end.release();
+        drop(take(&mut *self.left.borrow_mut()));
+    }
+
+    fn closed(&self) {
+        self.answer_acceptors(Error::from(Code::TUNNEL_CLOSED));
+        self.end.closed(&self.node.on, Code::TUNNEL_CLOSED);
+    }
+}
+
+impl TunnelNode {
+    pub(crate) fn adopt(control: &Rc<ControlNode>, raw: *mut sys::rstream_tunnel) -> Result<Tunnel> {
+        let node = Rc::new(TunnelNode {
+            node: Node::new(control.node().on.clone(), Code::TUNNEL_CLOSED),
+            client: control.client.clone(),
+            end: End::default(),
+            on_stream: Slot::default(),
+            on_forward: Slot::default(),
+            acceptors: RefCell::default(),
+            left: RefCell::default(),
+        });
+        node::open(&node, raw, Some(control.clone()))?;
+        let tunnel = Tunnel { node };
+        // SAFETY: the tunnel is open, and the node lives until its close callback.
+        checked(unsafe { sys::rstream_tunnel_on_end(raw, Some(ended), tunnel.node.node.data()) })?;
+        Ok(tunnel)
+    }
+
+    /// Has C give streams, or keep them waiting.
+    fn listen(&self, does: bool) -> Result<()> {
+        let raw = self.node.raw()?;
+        let callback: sys::rstream_stream_cb = if does { Some(came) } else { None };
+        // SAFETY: the tunnel is open, and the node lives until its close callback.
+        checked(unsafe { sys::rstream_tunnel_listen(raw, callback, self.node.data()) }).map(drop)
+    }
+
+    fn came(&self, stream: Stream) {
+        let acceptor = self.acceptors.borrow_mut().pop_front();
+        if let Some(acceptor) = acceptor {
+            if self.acceptors.borrow().is_empty() {
+                let _ = self.listen(false);
+            }
+            acceptor.complete(Ok(stream));
+        } else if self.on_stream.is_set() {
+            self.on_stream.call(|callback| callback(stream));
+        } else {
+            self.left.borrow_mut().push_back(stream);
+        }
+    }
+
+    fn start_accept(&self, completion: Rc<Completion<Stream>>) -> Result<()> {
+        self.node.raw::<c_void>()?;
+        let left = self.left.borrow_mut().pop_front();
+        if let Some(stream) = left {
+            completion.complete(Ok(stream));
+            return Ok(());
+        }
+        if let Some(error) = self.end.why(Code::TUNNEL_CLOSED) {
+            return Err(error);
+        }
+        if self.on_stream.is_set() {
+            return Err(Error::new(Code::ALREADY, "accept: the tunnel's streams go to a callback"));
+        }
+        if self.acceptors.borrow().is_empty() {
+            self.listen(true)?;
+        }
+        self.acceptors.borrow_mut().push_back(completion);
+        Ok(())
+    }
+
+    fn answer_acceptors(&self, error: Error) {
+        let acceptors = take(&mut *self.acceptors.borrow_mut());
+        for acceptor in acceptors {
+            self.node.on.guard(|| acceptor.complete(Err(error.clone())));
+        }
+    }
+}
+
+impl Abandon<Stream> for TunnelNode {
+    fn abandon(&self, completion: &Rc<Completion<Stream>>, left: Option<Result<Stream>>) {
+        if let Some(Ok(stream)) = left {
+            // The next one to accept gets it, unless there is none.
+            if self.node.is_open() {
+                self.came(stream);
+            }
+            return;
+        }
+        let mut acceptors = self.acceptors.borrow_mut();
+        acceptors.retain(|acceptor| !Rc::ptr_eq(acceptor, completion));
+        let is_last = acceptors.is_empty();
+        drop(acceptors);
+        if is_last && !self.on_stream.is_set() {
+            let _ = self.listen(false);
+        }
+    }
+}
+
+impl Tunnel {
+    /// The next incoming stream. While nobody accepts, streams wait, and their dialers with them. A stream that comes
+    /// for an operation that is dropped goes to the next one.
+    pub fn accept(&self) -> Operation<Stream> {
+        Operation::owned(self.node.clone(), |completion| self.node.start_accept(completion))
+    }
+
+    /// Gives every incoming stream to `callback`.
+    pub fn listen(&self, callback: impl FnMut(Stream) + 'static) -> Result<()> {
+        if !self.node.acceptors.borrow().is_empty() {
+            return Err(Error::new(Code::ALREADY, "listen: somebody accepts the tunnel's streams"));
+        }
+        self.node.listen(true)?;
+        self.node.on_stream.set(Some(Box::new(callback)));
+        if self.node.left.borrow().is_empty() {
+            return Ok(());
+        }
+        let node = self.node.clone();
+        self.node.node.on.gate.post(move || {
+            let left = take(&mut *node.left.borrow_mut());
+            left.into_iter().for_each(|stream| node.came(stream));
+        })
+    }
+
+    /// Lets incoming streams wait.
+    pub fn listen_stop(&self) -> Result<()> {
+        if !self.node.acceptors.borrow().is_empty() {
+            return Err(Error::new(Code::ALREADY, "stop listening: somebody accepts the tunnel's streams"));
+        }
+        self.node.listen(false)?;
+        self.node.on_stream.set(None);
+        Ok(())
+    }
+
+    /// Connects every incoming stream to a local service: `host:port`, `[v6]:port`, `:port`, `port` of this machine, or
+    /// `unix:/path`. Bytes never pass through the program.
+    pub fn forward(&self, target: &str) -> Result<()> {
+        self.start_forward(target, None)
+    }
+
+    /// The same; `observer` is told of every connection.
+    pub fn forward_with(&self, target: &str, observer: impl FnMut(ForwardEvent<'_>) + 'static) -> Result<()> {
+        self.start_forward(target, Some(Box::new(observer)))
+    }
+
+    /// Calls `ended` when the tunnel ends without [`Tunnel::close`]: with a value when the engine revoked it, otherwise
+    /// with what ended its control channel.
+    pub fn on_end(&self, ended: impl FnOnce(Result<()>) + 'static) -> Result<()> {
+        self.node.node.raw::<c_void>()?;
+        self.node.end.set(&self.node.node.on, Box::new(ended))
+    }
+
+    /// Waits for the end of the tunnel, which [`Tunnel::on_end`] explains; closing it is an error here.
+    pub fn ended(&self) -> Operation<()> {
+        Operation::start(|completion| {
+            self.node.node.raw::<c_void>()?;
+            self.node.end.wait(completion);
+            Ok(())
+        })
+    }
+
+    /// A property as the engine confirmed it; lists are comma-separated.
+    pub fn property(&self, name: &str) -> Option<String> {
+        let name = c_string(name).ok()?;
+        let raw = self.node.node.raw().ok()?;
+        // SAFETY: the tunnel is open, and its string is copied at once.
+        unsafe { owned(sys::rstream_tunnel_property(raw, name.as_ptr())) }
+    }
+
+    /// All properties that the engine confirmed, with their names, `labels.<key>` for each label.
+    pub fn properties(&self) -> Vec<(String, String)> {
+        let name = |index| {
+            let raw = self.node.node.raw().ok()?;
+            // SAFETY: the tunnel is open, and its string is copied at once.
+            unsafe { owned(sys::rstream_tunnel_property_name(raw, index)) }
+        };
+        let names = (0..).map_while(name);
+        names.filter_map(|name| self.property(&name).map(|value| (name, value))).collect()
+    }
+
+    /// Where others reach the tunnel, e.g. `https://host`; empty when it is closed.
+    pub fn forwarding_address(&self) -> String {
+        // SAFETY: the tunnel is open, and its string is copied at once.
+        let copy = |raw| unsafe { owned(sys::rstream_tunnel_forwarding_address(raw)) };
+        self.node.node.raw().ok().and_then(|raw| copy(raw)).unwrap_or_default()
+    }
+
+    /// Closes the tunnel now; the operation ends when it is gone.
+    pub fn close(self) -> Operation<()> {
+        close(&self.node)
+    }
+
+    fn start_forward(&self, target: &str, observer: Option<Box<OnForward>>) -> Result<()> {
+        let raw = self.node.node.raw()?;
+        let target = c_string(target)?;
+        let callback: sys::rstream_forward_cb = observer.as_ref().and(Some(forwarded));
+        let data = self.node.node.data();
+        // SAFETY: the tunnel is open, and the node lives until its close callback.
+        explained(|error| unsafe { sys::rstream_tunnel_forward(raw, target.as_ptr(), callback, data, error) })?;
+        self.node.on_forward.set(observer);
+        Ok(())
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        let _ = node::close(&*self.node);
+    }
+}
+
+unsafe extern "C" fn came(_: *mut sys::rstream_tunnel, raw: *mut sys::rstream_stream, data: *mut c_void) {
+    let came = |tunnel: &Rc<TunnelNode>| {
+        if let Ok(stream) = StreamNode::adopt(&tunnel.client, raw) {
+            tunnel.came(stream);
+        }
+    };
+    // SAFETY: `data` is that of an object that C calls back.
+    unsafe { node::called(data, came) }
+}
+
+unsafe extern "C" fn ended(_: *mut sys::rstream_tunnel, error: *const sys::rstream_error, data: *mut c_void) {
+    // SAFETY: `data` is that of an object that C calls back, and the error is valid for the call.
+    unsafe {
+        let outcome = Error::lent(error).map_or(Ok(()), Err);
+        node::called(data, |tunnel: &Rc<TunnelNode>| {
+            let why = outcome.clone().err().unwrap_or_else(|| Error::from(Code::TUNNEL_CLOSED));
+            tunnel.end.ended(&tunnel.node.on, outcome);
+            tunnel.answer_acceptors(why);
+        });
+    }
+}
+
+unsafe extern "C" fn forwarded(
+    _: *mut sys::rstream_tunnel,
+    event: c_int,
+    peer: *const c_char,
+    bytes_in: u64,
+    bytes_out: u64,
+    error: *const sys::rstream_error,
+    data: *mut c_void,
+) {
+    // SAFETY: `data` is that of an object that C calls back, and the rest is valid for the call.
+    unsafe {
+        let peer = text(peer).unwrap_or_default();
+        let event = match event {
+            sys::RSTREAM_FORWARD_OPENED => ForwardEvent::Opened { peer },
+            sys::RSTREAM_FORWARD_CLOSED => {
+                ForwardEvent::Closed { peer, bytes_in, bytes_out, error: Error::lent(error) }
+            }
+            _ => return,
+        };
+        node::called(data, |tunnel: &Rc<TunnelNode>| tunnel.on_forward.call(|callback| callback(event)));
+    }
+}
+
+node::opaque_debug!(Tunnel);
