@@ -30,6 +30,11 @@ impl<T> Completion<T> {
         Rc::new(Completion { state: RefCell::new(State::Calling(Box::new(callback))) })
     }
 
+    /// Whether there is a result that nobody has taken.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Done(_))
+    }
+
     /// Gives the result to whoever waits; what nobody waits for is dropped, and closed by that.
     pub(crate) fn complete(&self, result: Result<T>) {
         let before = self.state.replace(State::Over);
@@ -121,8 +126,7 @@ impl<T> Drop for Operation<T> {
 
 impl<T> fmt::Debug for Operation<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_done = matches!(&*self.completion.state.borrow(), State::Done(_));
-        formatter.debug_struct("Operation").field("is_done", &is_done).finish()
+        formatter.debug_struct("Operation").field("is_done", &self.completion.is_done()).finish()
     }
 }
 

@@ -11,7 +11,7 @@ use std::io::IoSlice;
 use std::mem::take;
 use std::os::raw::{c_int, c_void};
 use std::os::unix::io::{FromRawFd, OwnedFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// A byte stream, accepted from a tunnel or dialed. Dropping it closes it: what was written is still sent.
 ///
@@ -33,6 +33,8 @@ pub(crate) struct StreamNode {
     node: Node,
     on_read: Slot<OnRead>,
     reader: RefCell<Option<Reader>>,
+    /// The latest operation that reads, whose bytes may not have been taken yet.
+    latest: RefCell<Weak<Completion<Vec<u8>>>>,
     /// Bytes that were read for an operation that was dropped.
     left: RefCell<Vec<u8>>,
     has_ended: Cell<bool>,
@@ -78,6 +80,7 @@ impl StreamNode {
             node: Node::new(client.node().on.clone(), Code::STREAM_CLOSED),
             on_read: Slot::default(),
             reader: RefCell::default(),
+            latest: RefCell::default(),
             left: RefCell::default(),
             has_ended: Cell::new(false),
             is_reset: Cell::new(false),
@@ -106,6 +109,7 @@ impl StreamNode {
         self.node.raw::<c_void>()?;
         self.check_not_reading()?;
         buffer.clear();
+        *self.latest.borrow_mut() = Rc::downgrade(&completion);
         if !self.left.borrow().is_empty() {
             buffer.append(&mut self.left.borrow_mut());
             completion.complete(Ok(buffer));
@@ -119,10 +123,15 @@ impl StreamNode {
     }
 
     fn check_not_reading(&self) -> Result<()> {
-        if self.on_read.is_set() || self.reader.borrow().is_some() {
+        if self.on_read.is_set() || self.has_operation() {
             return Err(Error::new(Code::ALREADY, "read: the stream is being read already"));
         }
         Ok(())
+    }
+
+    /// Whether an operation reads, or has read what nobody has taken or dropped.
+    fn has_operation(&self) -> bool {
+        self.reader.borrow().is_some() || self.latest.borrow().upgrade().map_or(false, |latest| latest.is_done())
     }
 
     fn arrived(&self, outcome: Result<&[u8]>) {
@@ -202,7 +211,7 @@ impl Stream {
 
     /// Stops reading by callback: bytes wait, and slow down the sender.
     pub fn read_stop(&self) -> Result<()> {
-        if self.node.reader.borrow().is_some() {
+        if self.node.has_operation() {
             return Err(Error::new(Code::ALREADY, "stop reading: an operation reads"));
         }
         self.node.stop()?;
@@ -313,7 +322,7 @@ impl Stream {
     fn start_into_fd(&self, fd: &mut c_int) -> Result<()> {
         let node = &self.node;
         let raw = node.node.raw()?;
-        if node.reader.borrow().is_some() {
+        if node.has_operation() {
             return Err(Error::new(Code::ALREADY, "turn a stream into a descriptor: an operation reads it"));
         }
         if !node.left.borrow().is_empty() {
