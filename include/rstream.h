@@ -30,7 +30,8 @@
  *   handle is not changed, not freed and not used any more once the handle is gone.
  * - Every object belongs to one loop and is used on that loop's thread only; rstream_loop_post() is the one exception.
  *   A call from another thread returns RSTREAM_EWRONGTHREAD and changes nothing; functions that return no code are not
- *   called there at all. Calls on a handle that is being closed return one of the ..._CLOSED codes.
+ *   called there at all. Calls on a handle that is being closed return one of the ..._CLOSED codes. Plain values belong
+ *   to no loop: any thread may use them, one at a time.
  * - The library installs no signal handler and touches neither locale, environment nor global allocator of the process.
  *   After fork() only the parent goes on using existing handles.
  */

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes src/*.rs from the headers of librstream: one module for each header, with its documentation.
-
-    generate.py [INCLUDE_FOLDER]
+"""Writes src/*.rs from the headers of librstream: one module for each header, with its documentation. Needs rustfmt.
 
 Whether what it writes means the same as the headers is checked by tests/header.rs, with a C compiler.
 """
-import pathlib
 import re
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
 
-HERE = pathlib.Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[2] / "docs/reference"))
+
+from headers import read_headers  # noqa: E402
+
 TYPES = {
     "void": "c_void",
     "char": "c_char",
@@ -25,24 +28,45 @@ TYPES = {
     "int64_t": "i64",
     "double": "f64",
 }
+KEYWORDS = {"loop", "match", "type", "ref", "in"}
+FOREIGN = {"uv_loop_s": "libuv's `uv_loop_t`."}
 
 
-def documentation(comment, prefix):
-    """A C comment as lines of rustdoc, in which brackets are no links and angles no HTML."""
-    text = re.sub(r"^/\*\*<?|\*/$", "", comment.strip()).strip()
-    lines = [re.sub(r"^\s*\* ?", "", line).rstrip() for line in text.split("\n")]
-    result = []
-    for line in lines:
-        line = re.sub(r"@param\s+(\w+)\s+", r"- `\1`: ", line.strip() if line.strip().startswith("@") else line)
-        line = re.sub(r"@return\s+", "Returns ", line)
-        line = re.sub(r"(?<!`)([\[\]<>*])(?!`)", r"\\\1", line)
-        if line.startswith(("- ", "Returns")) and result and result[-1] and not result[-1].startswith("- "):
-            result.append("")
-        if line.startswith("Returns") and result and result[-1]:
-            result.append("")
-        continues = result and result[-1].startswith(("- ", "  ")) and line.startswith(" ")
-        result.append("  " + line.strip() if continues else line.strip())
-    return [f"{prefix} {line}".rstrip() for line in result]
+def escaped(text):
+    """Text in which brackets are no links, angles no HTML and stars no emphasis, but as they are between backticks."""
+    parts = re.split(r"(`[^`]*`)", text)
+    escape = lambda part: re.sub(r"([\[\]<>*])", r"\\\1", re.sub(r"(https?://[^\s,;|]*)", r"`\1`", part))
+    return "".join(part if part.startswith("`") else escape(part) for part in parts)
+
+
+def sentence(text):
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def wrapped(text, indent=""):
+    return textwrap.wrap(text, 112, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def documentation(doc, prefix="///", title=None):
+    lines = wrapped(escaped(sentence(title))) if title else []
+    for kind, block in doc.blocks:
+        lines += [""] if lines else []
+        if kind == "text":
+            lines += wrapped(escaped(block))
+        elif kind == "list":
+            for item in block:
+                lines += wrapped("- " + escaped(item), "  ")
+        else:
+            head, *rows = block
+            for row in [head, ["---"] * len(head), *rows]:
+                lines.append("| " + " | ".join(escaped(cell) for cell in row) + " |")
+    if doc.params:
+        lines += [""]
+    for name, text in doc.params.items():
+        lines += wrapped(f"- `{name}`: {escaped(text)}", "  ")
+    if doc.returns:
+        lines += ["", *wrapped(escaped(sentence("returns " + doc.returns)))]
+    return [f"{prefix} {line}".rstrip() for line in lines]
 
 
 def rust_type(text):
@@ -57,30 +81,16 @@ def rust_type(text):
     return TYPES.get(text, text)
 
 
-def parameters(text):
-    text = " ".join(text.split())
-    if text == "void":
-        return []
-    result = []
-    for parameter in text.split(","):
-        kind, name = re.fullmatch(r"(.*?)(\w+)", parameter.strip()).groups()
-        name = {"loop": "loop_", "match": "match_", "type": "type_"}.get(name, name)
-        result.append((name, rust_type(kind)))
-    return result
+def signature(declaration):
+    names = ((p.name + "_" if p.name in KEYWORDS else p.name, p.type) for p in declaration.parameters)
+    takes = ", ".join(f"{name}: {rust_type(kind)}" for name, kind in names)
+    gives = "" if declaration.returns == "void" else f" -> {rust_type(declaration.returns)}"
+    return f"({takes}){gives}"
 
 
-def signature(head, arguments, result, tail):
-    end = ("" if result == "void" else " -> " + rust_type(result)) + tail
-    return [head + "(" + ", ".join(f"{name}: {kind}" for name, kind in arguments) + ")" + end]
-
-
-def constant(name, kind, value, comment):
-    return [f"/// {comment}", f"pub const {name}: {kind} = {value};", ""]
-
-
-def opaque(name, comment):
+def opaque(name, lines):
     return [
-        f"/// {comment}",
+        *lines,
         "#[repr(C)]",
         f"pub struct {name} {{",
         "    _opaque: [u8; 0],",
@@ -90,104 +100,67 @@ def opaque(name, comment):
     ]
 
 
-def enumeration(name, body, docs):
-    result = [*docs, f"pub type {name} = c_int;", ""]
-    if name == "rstream_errno":
-        return result
-    for enumerator, value in re.findall(r"(\w+)\s*=\s*(-?\d+)", body):
-        result += constant(enumerator, name, value, f"One of [`{name}`].")
-    return result
+def item(declaration):
+    name, lines = declaration.name, documentation(declaration.doc)
+    if declaration.kind == "handle":
+        return opaque(name, lines)
+    if declaration.kind == "struct":
+        lines += ["#[repr(C)]", "#[derive(Clone, Copy, Debug)]", f"pub struct {name} {{"]
+        for member in declaration.members:
+            lines += [f"    /// {escaped(sentence(member.doc))}", f"    pub {member.name}: {rust_type(member.value)},"]
+        return [*lines, "}", ""]
+    if declaration.kind == "callback":
+        return [*lines, f'pub type {name} = Option<unsafe extern "C" fn{signature(declaration)}>;', ""]
+    if declaration.kind == "enum":
+        lines += [f"pub type {name} = c_int;", ""]
+        for member in declaration.members:
+            lines += [f"/// {escaped(sentence(member.doc))}", f"pub const {member.name}: {name} = {member.value};", ""]
+        return lines
+    # Macros that take parameters or are no values say nothing to Rust.
+    if "(" in name or not declaration.value or name == "RSTREAM_API":
+        return []
+    kind = "&str" if declaration.value.startswith('"') else "c_uint"
+    value = re.sub(r"^\((.*)\)$", r"\1", declaration.value)
+    return [*lines, f"pub const {name}: {kind} = {value};", ""]
 
 
-def structure(name, body, docs):
-    result = [*docs, "#[repr(C)]", "#[derive(Clone, Copy, Debug)]", f"pub struct {name} {{"]
-    for kind, field, comment in re.findall(r"([^;/]+?)(\w+);\s*/\*\*<(.*?)\*/", body, re.S):
-        result += [f"    ///{comment.rstrip()}", f"    pub {field}: {rust_type(' '.join(kind.split()))},"]
-    return [*result, "}", ""]
+def uses(body):
+    code = re.sub(r"//.*", "", body)
+    if c_types := sorted(set(re.findall(r"\bc_(?:char|int|uint|void)\b", code))):
+        yield f"use std::os::raw::{{{', '.join(c_types)}}};"
+    if "PhantomData" in code:
+        yield "use std::marker::{PhantomData, PhantomPinned};"
+    if set(re.findall(r"\brstream_\w+", code)) - set(re.findall(r"(?:struct|type|fn) (rstream_\w+)", code)):
+        yield "use crate::types::*;"
 
 
-def errors(text):
-    result = []
-    for name, value, identifier, meaning in re.findall(r'XX\((\w+), (-\d+), "(\w+)", "(.*?)"\)', text):
-        result += constant(f"RSTREAM_E{name}", "rstream_errno", value, f"`{identifier}`: {meaning}.")
-    return result
-
-
-def version(text):
-    result = []
-    for name, value in re.findall(r"#define (RSTREAM_VERSION_(?:MAJOR|MINOR|PATCH)) (\d+)", text):
-        result += constant(name, "c_uint", value, "Part of the version of the headers.")
-    for value in re.findall(r'#define RSTREAM_VERSION_STRING ("[^"]*")', text):
-        result += constant("RSTREAM_VERSION_STRING", "&str", value, "Version of the headers.")
-        result += [
-            "/// The version as one number to compare: 0xMMmmpp.",
-            "pub const RSTREAM_VERSION_NUMBER: c_uint =",
-            "    (RSTREAM_VERSION_MAJOR << 16) | (RSTREAM_VERSION_MINOR << 8) | RSTREAM_VERSION_PATCH;",
-            "",
-        ]
-    return result
-
-
-ITEM = re.compile(
-    r"(?P<doc>/\*\*(?:(?!\*/).)*\*/\s*)?"
-    r"(?:typedef struct (?P<opaque>\w+) (?P=opaque);"
-    r"|struct (?P<foreign>\w+);"
-    r"|typedef struct (?P<struct>\w+) \{(?P<fields>.*?)\} (?P=struct);"
-    r"|typedef enum (?P<enum>\w+) \{(?P<values>.*?)\} (?P=enum);"
-    r"|typedef (?P<result>[\w ]+?)\s*\(\*(?P<callback>\w+)\)\((?P<takes>[^)]*)\);"
-    r"|RSTREAM_API (?P<returns>[^(;]*?)(?P<function>rstream_\w+)\((?P<arguments>[^)]*)\);)",
-    re.S,
-)
-
-
-def module(path):
-    text = path.read_text()
-    items, functions = [], []
-    items += errors(text) + version(text)
-    for match in ITEM.finditer(text):
-        docs = documentation(match["doc"], "///") if match["doc"] else []
-        if name := match["opaque"]:
-            items += opaque(name, "An opaque object.")
-        elif name := match["foreign"]:
-            items += opaque(name, "libuv's `uv_loop_t`.")
-        elif name := match["struct"]:
-            items += structure(name, match["fields"], docs)
-        elif name := match["enum"]:
-            items += enumeration(name, match["values"], docs)
-        elif name := match["callback"]:
-            head = f"pub type {name} = Option<unsafe extern \"C\" fn"
-            items += docs + signature(head, parameters(match["takes"]), match["result"], ">;") + [""]
-        else:
-            head = "pub fn " + match["function"]
-            functions += docs + signature(head, parameters(match["arguments"]), match["returns"].strip(), ";")
+def module(header):
+    lines = []
+    types = " ".join(p.type for declaration in header.declarations for p in declaration.parameters)
+    for name, what in FOREIGN.items():
+        if f"struct {name} " in types:
+            lines += opaque(name, [f"/// {what}"])
+    for declaration in header.declarations:
+        if declaration.kind != "function":
+            lines += item(declaration)
+    functions = []
+    for declaration in header.of("function"):
+        functions += documentation(declaration.doc)
+        functions += [f"pub fn {declaration.name}{signature(declaration)};"]
     if functions:
-        items += ['extern "C" {', *functions, "}"]
-    body = "\n".join(items).strip()
-    uses = []
-    if c_types := sorted(set(re.findall(r"\bc_(?:char|int|uint|void)\b", body))):
-        names = ", ".join(c_types)
-        uses += ["use std::os::raw::" + (names if len(c_types) == 1 else "{" + names + "}") + ";"]
-    if "PhantomData" in body:
-        uses += ["use std::marker::{PhantomData, PhantomPinned};"]
-    words, made = r"\brstream_\w+", r"(?:struct|type|fn) (rstream_\w+)"
-    if set(re.findall(words, re.sub(r"//.*", "", body))) - set(re.findall(made, body)):
-        uses += ["use crate::types::*;"]
-    head = re.search(r"/\*\*.*?\*/", text, re.S)[0]
-    lines = [
-        "// SPDX-License-Identifier: Apache-2.0",
-        f"// Made by generate.py from {path.name}.",
-        *documentation(head, "//!"),
-        *uses,
-        "",
-        body,
-        "",
-    ]
-    written = HERE / "src" / f"{path.stem}.rs"
-    written.write_text("\n".join(lines))
-    subprocess.run(["rustfmt", "--edition", "2021", written], check=True)
+        lines += ['extern "C" {', *functions, "}"]
+    body = "\n".join(lines)
+    head = ["// SPDX-License-Identifier: Apache-2.0", f"// Made by generate.py from {header.path}."]
+    return "\n".join([*head, *documentation(header.doc, "//!", header.title), *uses(body), "", body, ""])
+
+
+def main():
+    for header in read_headers():
+        if header.path != "rstream.h":
+            path = HERE / "src" / f"{Path(header.path).stem}.rs"
+            path.write_text(module(header))
+            subprocess.run(["rustfmt", "--edition", "2021", path], check=True)
 
 
 if __name__ == "__main__":
-    include = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "../../../include"
-    for header in sorted((include / "rstream").glob("*.h")):
-        module(header)
+    main()

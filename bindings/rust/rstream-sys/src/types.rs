@@ -1,73 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
-// Made by generate.py from types.h.
-//! types.h - opaque handles, the export macro and the types that several headers share.
+// Made by generate.py from rstream/types.h.
+//! Opaque handles, the export macro and the types that several headers share.
+//!
+//! Handles are pointers to structures that only the library knows. A program gets them from the functions named
+//! below and gives each back once.
 use std::marker::{PhantomData, PhantomPinned};
 use std::os::raw::c_void;
 
-/// An opaque object.
+/// What went wrong (error.h). Plain value; freed with rstream_error_free() unless it is borrowed.
 #[repr(C)]
 pub struct rstream_error {
     _opaque: [u8; 0],
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// An opaque object.
+/// The event loop that everything runs on (loop.h). Ended with rstream_loop_close().
 #[repr(C)]
 pub struct rstream_loop {
     _opaque: [u8; 0],
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// An opaque object.
+/// Settings of a client (config.h). Plain value; freed with rstream_config_free().
 #[repr(C)]
 pub struct rstream_config {
     _opaque: [u8; 0],
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// An opaque object.
+/// A client: an engine and how to reach it (client.h). Ended with rstream_client_close().
 #[repr(C)]
 pub struct rstream_client {
     _opaque: [u8; 0],
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// An opaque object.
+/// A control channel of a client to its engine (client.h). Ended with rstream_control_close().
 #[repr(C)]
 pub struct rstream_control {
     _opaque: [u8; 0],
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// An opaque object.
+/// Properties to ask a tunnel for (tunnel.h). Plain value; freed with rstream_tunnel_options_free().
 #[repr(C)]
 pub struct rstream_tunnel_options {
     _opaque: [u8; 0],
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// An opaque object.
+/// A tunnel on a control channel (tunnel.h). Ended with rstream_tunnel_close().
 #[repr(C)]
 pub struct rstream_tunnel {
     _opaque: [u8; 0],
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// An opaque object.
+/// A byte stream, accepted from a tunnel or dialed (stream.h). Ended with rstream_stream_close() or its kin.
 #[repr(C)]
 pub struct rstream_stream {
     _opaque: [u8; 0],
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// An opaque object.
+/// Settings of an engine (engine.h). Plain value; freed with rstream_engine_options_free().
 #[repr(C)]
 pub struct rstream_engine_options {
     _opaque: [u8; 0],
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// An opaque object.
+/// An embedded engine (engine.h). Ended with rstream_engine_close().
 #[repr(C)]
 pub struct rstream_engine {
     _opaque: [u8; 0],
@@ -78,9 +81,9 @@ pub struct rstream_engine {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rstream_buf {
-    /// first byte; may be NULL when len is 0
+    /// First byte; may be NULL when len is 0.
     pub base: *const c_void,
-    /// number of bytes
+    /// Number of bytes.
     pub len: usize,
 }
 

@@ -59,6 +59,24 @@ impl Wake for Bell {
     }
 }
 
+struct Readable {
+    executor: Rc<Executor>,
+    fd: RawFd,
+    is_asked: bool,
+}
+
+impl Future for Readable {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.is_asked, true) {
+            return Poll::Ready(());
+        }
+        self.executor.watched.borrow_mut().push((self.fd, context.waker().clone()));
+        Poll::Pending
+    }
+}
+
 impl Executor {
     fn new(on: Loop) -> io::Result<Executor> {
         let (doorbell, ringer) = UnixStream::pair()?;
@@ -74,15 +92,8 @@ impl Executor {
     }
 
     /// Ends when a descriptor can be read.
-    fn readable(self: &Rc<Self>, fd: RawFd) -> impl Future<Output = ()> {
-        let (executor, mut is_asked) = (self.clone(), false);
-        std::future::poll_fn(move |context| {
-            if std::mem::replace(&mut is_asked, true) {
-                return Poll::Ready(());
-            }
-            executor.watched.borrow_mut().push((fd, context.waker().clone()));
-            Poll::Pending
-        })
+    fn readable(self: &Rc<Self>, fd: RawFd) -> Readable {
+        Readable { executor: self.clone(), fd, is_asked: false }
     }
 
     /// Runs until all tasks have ended.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 thread_local! {
-    static LOOP: RefCell<Option<Loop>> = RefCell::new(None);
+    static LOOP: RefCell<Option<Loop>> = const { RefCell::new(None) };
 }
 
 #[test]
