@@ -98,7 +98,6 @@ def test_library_exports_what_was_promised(library):
 @pytest.mark.parametrize("what", BREAKS)
 def test_break_is_found(what, edit, copies):
     include = edit(*BREAKS[what])
-    assert abi.changes(abi.DUMP.read_text(), include)
     assert "break" in abi.check(include)[0]
     before = copies["dump"].read_text()
     assert abi.update(include, **copies)
@@ -119,7 +118,6 @@ def test_break_of_a_name_is_found(what, edit, copies):
 @pytest.mark.parametrize("what", ADDITIONS)
 def test_addition_is_to_be_accepted(what, edit, copies):
     include = edit(*ADDITIONS[what])
-    assert not abi.changes(abi.DUMP.read_text(), include)
     assert "./dev abi --update" in abi.check(include)[0]
     assert abi.update(include, **copies) == []
     assert abi.check(include, **copies) == []
