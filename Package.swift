@@ -59,15 +59,16 @@ let package = Package(
     .target(name: "RstreamWire", path: "Sources/Wire", swiftSettings: strict),
     .target(
       name: "RstreamConfig", dependencies: ["CYAML", "CPlatform"], path: "Sources/Config", swiftSettings: strict),
+    .target(name: "RstreamJSON", dependencies: ["CJansson"], path: "Sources/JSON", swiftSettings: common),
     .target(
       name: "RstreamNet", dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser"],
       path: "Sources/Net", swiftSettings: common),
     .target(
-      name: "RstreamClient", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig"], path: "Sources/Client",
-      swiftSettings: common),
+      name: "RstreamClient", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "RstreamJSON"],
+      path: "Sources/Client", swiftSettings: common),
     .target(
       name: "RstreamEngine",
-      dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "CJansson", "COpenSSL", "CPlatform"],
+      dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "RstreamJSON", "COpenSSL", "CPlatform"],
       path: "Sources/Engine", swiftSettings: common),
     .target(
       name: "RstreamABI",
@@ -80,6 +81,7 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["RstreamNet"], path: "Tests/Support"),
     .testTarget(name: "WireTests", dependencies: ["RstreamWire"], path: "Tests/WireTests"),
     .testTarget(name: "ConfigTests", dependencies: ["RstreamConfig"], path: "Tests/ConfigTests"),
+    .testTarget(name: "JSONTests", dependencies: ["RstreamJSON"], path: "Tests/JSONTests"),
     .testTarget(name: "NetTests", dependencies: ["RstreamNet", "CRstream", "TestSupport"], path: "Tests/NetTests"),
     .testTarget(name: "ClientTests", dependencies: ["RstreamClient", "TestSupport"], path: "Tests/ClientTests"),
     .testTarget(

@@ -42,6 +42,7 @@
 #include "rstream/config.h"
 #include "rstream/engine.h"
 #include "rstream/error.h"
+#include "rstream/inventory.h"
 #include "rstream/log.h"
 #include "rstream/loop.h"
 #include "rstream/stream.h"

@@ -6,7 +6,7 @@ import RstreamNet
 
 /// What a `rstream_client *` points to.
 final class ClientHandle: Handle {
-  private let client: Client
+  let client: Client
 
   init(_ client: Client, below loop: LoopHandle) {
     self.client = client

@@ -9,6 +9,7 @@ public final class Client: LoopChild {
   public let loop: Loop
   public let settings: ClientSettings
   let transport: Transport
+  let apiConnections: APIConnectionPool
   private let identity = ClientIdentity()
   private var members: [ObjectIdentifier: any ClientMember] = [:]
   private var state = State.open
@@ -26,6 +27,7 @@ public final class Client: LoopChild {
     self.loop = loop
     self.settings = settings
     transport = try Transport(loop, settings)
+    apiConnections = APIConnectionPool(loop)
     loop.childOpened(self)
   }
 
@@ -56,12 +58,13 @@ public final class Client: LoopChild {
 
   public var isOpen: Bool { state == .open }
 
-  private func checkOpen(_ attempt: String) throws(Failure) {
+  func checkOpen(_ attempt: String) throws(Failure) {
     guard state == .open else { throw Failure(ErrorCode.clientClosed, "\(attempt): the client is closed") }
   }
 
   private func beginClosing() {
     state = .closing
+    apiConnections.close()
     for member in members.values { member.clientIsClosing() }
     loop.later { [self] in closeWhenEmpty() }
   }

@@ -3,16 +3,24 @@ import RstreamConfig
 import RstreamNet
 
 /// The one way every connection of a client takes to the engine: TLS 1.3 with ALPN rstrm/1, one connection for the control
-/// channel and one for each stream. Connections after the first resume its TLS session.
+/// channel and one for each stream, and with ALPN http/1.1 for the engine's API. Connections after the first of a kind
+/// resume its TLS session.
 final class Transport {
   static let alpn = "rstrm/1"
+  private static let apiALPN = "http/1.1"
 
   private let loop: Loop
   private let context: TLSContext
   private let engine: ServerEndpoint
+  private let apiContext: TLSContext
   private let sessions = TLSSessionStore()
+  /// Sessions belong to the protocol they were made for.
+  private let apiSessions = TLSSessionStore()
   private let addresses: AddressCache
   let connectTimeout: UInt64
+
+  /// Whether the client is known by a certificate.
+  var hasCertificate: Bool { context.hasCertificate }
 
   init(_ loop: Loop, _ settings: ClientSettings) throws(Failure) {
     guard let address = settings.engine else {
@@ -36,6 +44,7 @@ final class Transport {
     }
     tls.alpn = [Self.alpn]
     context = try TLSContext(client: tls)
+    apiContext = TLSContext(sharing: context, alpn: [Self.apiALPN])
   }
 
   typealias Completion = (Result<ByteChannel, Failure>) -> Void
@@ -52,6 +61,23 @@ final class Transport {
   {
     if endpoint.host == engine.host, endpoint.port == engine.port { return connect(timeout: timeout, done) }
     return open(endpoint, nil, nil, timeout, done)
+  }
+
+  /// Connects to the HTTP API of the configured engine.
+  func connectToAPI(timeout: UInt64, _ done: @escaping Completion) -> OutgoingConnection {
+    OutgoingConnection(
+      loop, to: engine, context: apiContext, sessions: apiSessions, addresses: addresses, timeout: timeout
+    ) { [engine] result in
+      done(
+        result.flatMap { channel in
+          // No answer at all means HTTP/1.1.
+          if ["", Self.apiALPN].contains(channel.negotiatedProtocol) { return .success(channel) }
+          channel.reset()
+          return .failure(
+            Failure(
+              ErrorCode.tls, "\(engine.host):\(engine.port) did not agree on HTTP/1.1: it is not an rstream engine"))
+        })
+    }
   }
 
   private func open(

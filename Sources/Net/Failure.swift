@@ -6,7 +6,7 @@ public struct Failure: Error, Sendable {
   /// A negative code: libuv's, or one of `ErrorCode`.
   public let code: Int32
   public let message: String
-  /// The code the engine sent, when `code` is `ErrorCode.engine`.
+  /// The code the engine sent, when `code` is `ErrorCode.engine`; the HTTP status, when it is `ErrorCode.engineAPIHTTP`.
   public let engineCode: Int32
 
   public init(_ code: Int32, _ message: String, engineCode: Int32 = 0) {
@@ -66,4 +66,7 @@ public enum ErrorCode {
   public static let apiHTTP: Int32 = -10053
   public static let apiInvalidResponse: Int32 = -10054
   public static let proxy: Int32 = -10060
+  public static let engineAPIHTTP: Int32 = -10070
+  public static let engineAPIPayload: Int32 = -10071
+  public static let invalidFilter: Int32 = -10072
 }

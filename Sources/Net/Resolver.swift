@@ -78,6 +78,11 @@ public final class Resolver {
     completion?(result)
   }
 
+  /// Whether a failure says that the name does not exist, which asking again does not change.
+  public static func meansUnknown(_ code: Int32) -> Bool {
+    code == UV_EAI_NONAME.rawValue || code == UV_EAI_NODATA.rawValue
+  }
+
   /// IP literals, and the names that RFC 6761 reserves for this machine.
   static func knownAddresses(_ host: String, _ port: UInt16) -> [SocketAddress]? {
     if let literal = SocketAddress(literal: host, port: port) { return [literal] }

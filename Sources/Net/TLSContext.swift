@@ -102,6 +102,17 @@ public final class TLSContext {
       }, Unmanaged.passUnretained(self).toOpaque())
   }
 
+  /// The same settings and key material, for connections that speak another protocol.
+  public init(sharing client: TLSContext, alpn protocols: [String]) {
+    SSL_CTX_up_ref(client.raw)
+    raw = client.raw
+    isServer = false
+    alpn = .ignore
+    alpnOffer = Self.wireForm(protocols)
+    verifiesPeer = client.verifiesPeer
+    hasCertificate = client.hasCertificate
+  }
+
   deinit { SSL_CTX_free(raw) }
 
   private static func make(_ method: OpaquePointer?) throws(Failure) -> OpaquePointer {

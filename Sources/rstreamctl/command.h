@@ -38,7 +38,7 @@ typedef struct command {
   int (*run)(const struct command *command, int argc, char **argv);
 } command_t;
 
-extern const command_t engine_command, forward_command, dial_command, version_command;
+extern const command_t engine_command, forward_command, dial_command, tunnels_command, clients_command, version_command;
 
 /* What options_read() says besides "go on": the command line was answered (--help) or refused. */
 typedef struct command_line {

@@ -64,6 +64,15 @@ static const char *advice(const rstream_error *error) {
         default:
           return NULL;
       }
+    case RSTREAM_EENGINE_API_HTTP:
+      switch (rstream_error_engine_code(error)) {
+        case 401:
+          return "Give a valid token with --token or RSTREAM_AUTHENTICATION_TOKEN.";
+        case 403:
+          return "The token needs the permission tunnels.resources.read-only.";
+        default:
+          return NULL;
+      }
     case RSTREAM_EENGINE_REQUIRED:
       return "Give --engine HOST[:PORT] or set RSTREAM_ENGINE; 'rstreamctl engine --dev' starts an engine here.";
     case RSTREAM_ETLS:
@@ -92,6 +101,7 @@ int exit_code_for(const rstream_error *error) {
   int code = rstream_error_code(error);
   switch (code) {
     case RSTREAM_EENGINE:
+    case RSTREAM_EENGINE_API_HTTP:
       return EXIT_REFUSED;
     case RSTREAM_ETLS:
     case RSTREAM_EOPERATION_TIMEOUT:

@@ -37,6 +37,8 @@ struct ErrorCodeTests {
     (ErrorCode.apiHTTP, RSTREAM_EAPI_HTTP),
     (ErrorCode.apiInvalidResponse, RSTREAM_EAPI_INVALID_RESPONSE),
     (ErrorCode.proxy, RSTREAM_EPROXY),
+    (ErrorCode.engineAPIHTTP, RSTREAM_EENGINE_API_HTTP),
+    (ErrorCode.engineAPIPayload, RSTREAM_EENGINE_API_PAYLOAD), (ErrorCode.invalidFilter, RSTREAM_EINVALID_FILTER),
   ])
   func isThatOfTheHeader(code: Int32, header: rstream_errno) {
     #expect(code == header.rawValue)

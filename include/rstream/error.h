@@ -60,7 +60,10 @@ extern "C" {
   XX(ENGINE_RESOLUTION, -10052, "ERR_RSTREAM_ENGINE_RESOLUTION", "the control plane told no usable engine address")    \
   XX(API_HTTP, -10053, "ERR_RSTREAM_API_HTTP", "the control plane refused the request")                                \
   XX(API_INVALID_RESPONSE, -10054, "ERR_RSTREAM_API_INVALID_RESPONSE", "the control plane's answer cannot be used")    \
-  XX(PROXY, -10060, "ERR_RSTREAM_PROXY", "the proxy did not open the connection")
+  XX(PROXY, -10060, "ERR_RSTREAM_PROXY", "the proxy did not open the connection")                                      \
+  XX(ENGINE_API_HTTP, -10070, "ERR_RSTREAM_ENGINE_API_HTTP", "the engine's API answered with an error")                \
+  XX(ENGINE_API_PAYLOAD, -10071, "ERR_RSTREAM_ENGINE_API_PAYLOAD", "the engine's API answered something unexpected")   \
+  XX(INVALID_FILTER, -10072, "ERR_RSTREAM_INVALID_FILTER", "a filter is unknown or its value is invalid")
 
 /** librstream's codes. RSTREAM_ERRNO_MAP has their names and short texts. */
 typedef enum rstream_errno {
@@ -106,7 +109,10 @@ typedef enum rstream_errno {
   RSTREAM_EENGINE_RESOLUTION = -10052,            /**< the control plane told no usable engine address */
   RSTREAM_EAPI_HTTP = -10053,                     /**< the control plane refused the request */
   RSTREAM_EAPI_INVALID_RESPONSE = -10054,         /**< the control plane's answer cannot be used */
-  RSTREAM_EPROXY = -10060                         /**< the proxy did not open the connection */
+  RSTREAM_EPROXY = -10060,                        /**< the proxy did not open the connection */
+  RSTREAM_EENGINE_API_HTTP = -10070,              /**< the engine's API answered with another status than success */
+  RSTREAM_EENGINE_API_PAYLOAD = -10071,           /**< the engine's API answered something else than was asked for */
+  RSTREAM_EINVALID_FILTER = -10072                /**< a filter is unknown or its value is invalid */
 } rstream_errno;
 
 /**
@@ -151,9 +157,10 @@ RSTREAM_API const char *rstream_error_name(const rstream_error *error);
 RSTREAM_API const char *rstream_error_message(const rstream_error *error);
 
 /**
- * The code that the engine sent, when the error's code is RSTREAM_EENGINE.
+ * The code that the engine sent, when the error's code is RSTREAM_EENGINE, or the HTTP status of its API, when it is
+ * RSTREAM_EENGINE_API_HTTP.
  * @param error  may be NULL
- * @return the engine's code (see rstream_engine_code); 0 for other errors and for NULL
+ * @return the engine's code (see rstream_engine_code), or the status; 0 for other errors and for NULL
  */
 RSTREAM_API int rstream_error_engine_code(const rstream_error *error);
 

@@ -46,6 +46,12 @@ typedef struct rstream_tunnel rstream_tunnel;
 /** A byte stream, accepted from a tunnel or dialed (stream.h). Ended with rstream_stream_close() or its kin. */
 typedef struct rstream_stream rstream_stream;
 
+/** What a list is narrowed to (inventory.h). Plain value; freed with rstream_filters_free(). */
+typedef struct rstream_filters rstream_filters;
+
+/** Tunnels or clients that an engine listed (inventory.h). Plain value; freed with rstream_inventory_free(). */
+typedef struct rstream_inventory rstream_inventory;
+
 /** Settings of an engine (engine.h). Plain value; freed with rstream_engine_options_free(). */
 typedef struct rstream_engine_options rstream_engine_options;
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import RstreamJSON
 import RstreamNet
 
 /// The engine's HTTP API: who is connected, which tunnels there are, whether the engine is well.

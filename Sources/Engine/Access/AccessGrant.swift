@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import RstreamJSON
 
 /// What somebody may do who has proved who they are.
 struct AccessGrant: Equatable, Sendable {

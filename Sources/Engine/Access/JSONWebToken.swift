@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import COpenSSL
 import RstreamConfig
+import RstreamJSON
 
 /// Verifies JSON Web Tokens signed with HS256 (RFC 7519, RFC 7515), and no others: the token's header is not to choose
 /// how it is verified.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import RstreamJSON
 
 /// What a list can be narrowed to. All conditions have to hold.
 struct InventoryFilter: Equatable {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import RstreamJSON
 
 /// What a list is asked for: `params={"limit":N,"filters":{...}}` in the query.
 struct InventoryQuery: Equatable {

@@ -85,6 +85,9 @@ enum class errc : int {
   api_http = RSTREAM_EAPI_HTTP,
   api_invalid_response = RSTREAM_EAPI_INVALID_RESPONSE,
   proxy = RSTREAM_EPROXY,
+  engine_api_http = RSTREAM_EENGINE_API_HTTP,
+  engine_api_payload = RSTREAM_EENGINE_API_PAYLOAD,
+  invalid_filter = RSTREAM_EINVALID_FILTER,
 };
 
 /// The category of every std::error_code made here: values are the negative codes of the C API.

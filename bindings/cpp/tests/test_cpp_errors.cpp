@@ -56,7 +56,10 @@ static void codes() {
                                  errc::engine_resolution,
                                  errc::api_http,
                                  errc::api_invalid_response,
-                                 errc::proxy};
+                                 errc::proxy,
+                                 errc::engine_api_http,
+                                 errc::engine_api_payload,
+                                 errc::invalid_filter};
   CHECK_EQ(std::size(all), std::size(wanted));
   for (std::size_t i = 0; i < std::size(all); i++) CHECK_EQ(static_cast<int>(all[i]), wanted[i]);
   const std::error_code code = rstrm::errc::backlog_full;

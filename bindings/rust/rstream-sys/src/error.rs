@@ -141,6 +141,15 @@ pub const RSTREAM_EAPI_INVALID_RESPONSE: rstream_errno = -10054;
 /// The proxy did not open the connection.
 pub const RSTREAM_EPROXY: rstream_errno = -10060;
 
+/// The engine's API answered with another status than success.
+pub const RSTREAM_EENGINE_API_HTTP: rstream_errno = -10070;
+
+/// The engine's API answered something else than was asked for.
+pub const RSTREAM_EENGINE_API_PAYLOAD: rstream_errno = -10071;
+
+/// A filter is unknown or its value is invalid.
+pub const RSTREAM_EINVALID_FILTER: rstream_errno = -10072;
+
 /// Codes that an engine sends (rstream_error_engine_code()). The engine may send others: treat them by their
 /// thousand: 1 authorization, 2 request, 3 not found, 4 state, 5 feature, 6 unavailable, 7 capacity, 8 conflict, 9
 /// internal.
@@ -205,11 +214,12 @@ extern "C" {
     ///
     /// Returns the line, borrowed from the error; NULL for NULL.
     pub fn rstream_error_message(error: *const rstream_error) -> *const c_char;
-    /// The code that the engine sent, when the error's code is RSTREAM_EENGINE.
+    /// The code that the engine sent, when the error's code is RSTREAM_EENGINE, or the HTTP status of its API, when it
+    /// is RSTREAM_EENGINE_API_HTTP.
     ///
     /// - `error`: may be NULL
     ///
-    /// Returns the engine's code (see rstream_engine_code); 0 for other errors and for NULL.
+    /// Returns the engine's code (see rstream_engine_code), or the status; 0 for other errors and for NULL.
     pub fn rstream_error_engine_code(error: *const rstream_error) -> c_int;
     /// Copies an error that was borrowed for a callback and is to outlive it.
     ///

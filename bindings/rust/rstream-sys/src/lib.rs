@@ -12,6 +12,7 @@ pub mod client;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod inventory;
 pub mod log;
 #[path = "loop.rs"]
 pub mod loop_;
@@ -24,6 +25,7 @@ pub use client::*;
 pub use config::*;
 pub use engine::*;
 pub use error::*;
+pub use inventory::*;
 pub use log::*;
 pub use loop_::*;
 pub use stream::*;

@@ -63,6 +63,20 @@ pub struct rstream_stream {
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+/// What a list is narrowed to (inventory.h). Plain value; freed with rstream_filters_free().
+#[repr(C)]
+pub struct rstream_filters {
+    _opaque: [u8; 0],
+    _not_send: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// Tunnels or clients that an engine listed (inventory.h). Plain value; freed with rstream_inventory_free().
+#[repr(C)]
+pub struct rstream_inventory {
+    _opaque: [u8; 0],
+    _not_send: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
 /// Settings of an engine (engine.h). Plain value; freed with rstream_engine_options_free().
 #[repr(C)]
 pub struct rstream_engine_options {

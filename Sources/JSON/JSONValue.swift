@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A JSON text as values. Objects keep the order of their members.
-enum JSONValue: Equatable, Sendable {
+public enum JSONValue: Equatable, Sendable {
   case null
   case bool(Bool)
   case integer(Int64)
@@ -11,22 +11,22 @@ enum JSONValue: Equatable, Sendable {
   case object([JSONMember])
 
   /// The member of an object under a name; nothing when there is none or this is no object.
-  subscript(name: String) -> JSONValue? {
+  public subscript(name: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
     return members.first { $0.name.utf8.elementsEqual(name.utf8) }?.value
   }
 
-  var string: String? {
+  public var string: String? {
     if case .string(let text) = self { return text }
     return nil
   }
 }
 
-struct JSONMember: Equatable, Sendable {
-  let name: String
-  let value: JSONValue
+public struct JSONMember: Equatable, Sendable {
+  public let name: String
+  public let value: JSONValue
 
-  init(_ name: String, _ value: JSONValue) {
+  public init(_ name: String, _ value: JSONValue) {
     self.name = name
     self.value = value
   }

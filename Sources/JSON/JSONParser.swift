@@ -3,17 +3,18 @@ import CJansson
 
 /// Reads JSON with jansson: the only place that touches it. Texts come from peers, so their size and depth are bounded
 /// and a name may stand in an object only once.
-enum JSONParser {
-  static let maximumBytes = 262_144
+public enum JSONParser {
+  public static let maximumBytes = 262_144
   static let maximumDepth = 32
 
-  struct Failure: Error, Equatable {
+  public struct Failure: Error, Equatable, Sendable {
     /// Never contains the text itself, which may be a token's.
-    let message: String
+    public let message: String
   }
 
-  static func parse(_ bytes: [UInt8]) throws(Failure) -> JSONValue {
-    guard bytes.count <= maximumBytes else { throw Failure(message: "larger than \(maximumBytes) bytes") }
+  /// - Parameter limit: how many bytes are taken
+  public static func parse(_ bytes: [UInt8], limit: Int = maximumBytes) throws(Failure) -> JSONValue {
+    guard bytes.count <= limit else { throw Failure(message: "larger than \(limit) bytes") }
     guard isShallow(bytes) else { throw Failure(message: "nested deeper than \(maximumDepth) levels") }
     var error = json_error_t()
     let flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY

@@ -2,13 +2,13 @@
 
 extension JSONValue {
   /// The value as JSON without white space; the same value gives the same bytes every time.
-  var encoded: [UInt8] {
+  public var encoded: [UInt8] {
     var output: [UInt8] = []
     write(to: &output)
     return output
   }
 
-  func write(to output: inout [UInt8]) {
+  public func write(to output: inout [UInt8]) {
     switch self {
     case .null: output.append(contentsOf: "null".utf8)
     case .bool(let flag): output.append(contentsOf: (flag ? "true" : "false").utf8)

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import RstreamNet
+
+/// What an engine's API says instead of an answer.
+enum APIError {
+  /// More of the engine's words is not read.
+  static let bodyLimit = 4096
+  private static let shownCharacters = 200
+
+  /// The engine's words for a message: one line, without control characters and not too long.
+  static func words(_ head: HTTPResponseHead, _ body: [UInt8], hiding secret: String?) -> String {
+    let text = trimmed(String(decoding: body, as: UTF8.self))
+    let isMarkup = text.hasPrefix("<") || text.utf8.contains(0)
+    var shown = text.isEmpty || isMarkup ? trimmed(head.reason) : text
+    if let secret, !secret.isEmpty { shown = hide(secret, in: shown) }
+    let line = shown.unicodeScalars.prefix(shownCharacters).map {
+      $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) ? " " : String($0)
+    }
+    return line.joined() + (shown.unicodeScalars.count > shownCharacters ? "..." : "")
+  }
+
+  /// An engine may repeat what it was sent; a token does not belong into a message.
+  private static func hide(_ secret: String, in text: String) -> String {
+    let (bytes, wanted) = (Array(text.utf8), Array(secret.utf8))
+    var kept: [UInt8] = []
+    var position = 0
+    while position < bytes.count {
+      if bytes[position...].starts(with: wanted) {
+        kept += Array("...".utf8)
+        position += wanted.count
+      } else {
+        kept.append(bytes[position])
+        position += 1
+      }
+    }
+    return String(decoding: kept, as: UTF8.self)
+  }
+}
+
+extension Client {
+  func apiFailure(_ attempt: String, _ head: HTTPResponseHead, _ body: [UInt8]) -> Failure {
+    let words = APIError.words(head, body, hiding: settings.token)
+    return Failure(
+      ErrorCode.engineAPIHTTP,
+      "\(attempt): the engine answered \(head.status)\(words.isEmpty ? "" : ": \(words)")\(advice(head.status))",
+      engineCode: Int32(clamping: head.status))
+  }
+
+  private func advice(_ status: Int) -> String {
+    switch status {
+    case 401 where settings.token == nil && !transport.hasCertificate:
+      " (set auth.token or RSTREAM_AUTHENTICATION_TOKEN)"
+    case 300..<400: " (redirects are not followed: set engine to the engine's own address)"
+    default: ""
+    }
+  }
+}
