@@ -25,7 +25,7 @@ DUMP = HERE / "librstream.abi"
 DEBIAN = ROOT / "debian/librstream1.symbols"
 UPDATE = "./dev abi --update adds new ones."
 SYMBOLS_HEADING = f"# Every function of the library and the version that has introduced it. {UPDATE}\n"
-NAMES_HEADING = f"# Every setting, property and error name, its type or number, and since which version. {UPDATE}\n"
+NAMES_HEADING = f"# Every setting, property, feature and error, its type or number, and since which version. {UPDATE}\n"
 
 
 def version(include=INCLUDE):
@@ -117,7 +117,7 @@ def declared(include=INCLUDE):
 
 
 def named(include=INCLUDE):
-    """Names that are strings: settings and properties with their types, error names with their numbers."""
+    """Names that are strings: settings and properties with their types, features, error names with their numbers."""
     names = set()
     for header in read_headers(include):
         for kind, table in header.doc.blocks:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ABI is the one of abi/, and what would break it is found."""
 
+import json
 import re
 import shutil
 import sys
@@ -93,6 +94,12 @@ def test_library_exports_what_was_promised(library):
     lines = run("nm", "--dynamic", "--defined-only", "--with-symbol-versions", library).splitlines()
     exported = {line.split()[-1] for line in lines if line.split()[-2] != "A"}
     assert exported == abi.promised(), "abi/symbols, the library and rstream.map disagree; docs/abi.md tells more"
+
+
+def test_features_are_those_of_the_header(build_dir):
+    told = json.loads(run(build_dir / "rstreamctl", "version", "--json"))["features"]
+    listed = [name.split()[1] for name in abi.named() if name.startswith("version ")]
+    assert sorted(told) == sorted(listed), "rstream_features() and the table in rstream/version.h disagree"
 
 
 @pytest.mark.parametrize("what", BREAKS)

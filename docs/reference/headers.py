@@ -95,8 +95,12 @@ def read_blocks(lines):
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
             if not is_open:
                 blocks.append(("table", []))
-            if not all(re.fullmatch("-+", cell) for cell in cells):
-                blocks[-1][1].append(cells)
+            rows = blocks[-1][1]
+            if not cells[0] and rows:
+                # A row goes on in the next line.
+                rows[-1] = [f"{above} {below}".strip() for above, below in zip(rows[-1], cells)]
+            elif not all(re.fullmatch("-+", cell) for cell in cells):
+                rows.append(cells)
             is_open = True
         elif line.startswith("- "):
             if not (blocks and blocks[-1][0] == "list"):

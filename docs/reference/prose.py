@@ -72,5 +72,5 @@ def parameter_texts(declaration):
 
 def codes_of(header):
     """Names of the error codes that a header's documentation mentions, librstream's and libuv's."""
-    text = " ".join(declaration.doc.text for declaration in header.of("function", "callback"))
+    text = " ".join([header.doc.text, *(one.doc.text for one in header.of("function", "callback"))])
     return sorted(set(re.findall(r"\bRSTREAM_E[A-Z_]+\b|\bUV_E[A-Z]+\b", text)))

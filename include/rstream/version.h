@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * version.h - which library this is and what it can do. Every function here may be called from any thread.
+ *
+ * What a build can do is told in words:
+ *
+ * | name              | meaning |
+ * |-------------------|---------|
+ * | transport.tls     | clients reach the engine over TLS |
+ * | tunnel.bytestream | tunnels whose streams carry bytes: published ones, private ones and dialing |
+ * | tunnel.forward    | rstream_tunnel_forward() |
+ * | stream.fd         | rstream_stream_into_fd() |
+ * | engine            | the embedded engine (engine.h) |
+ * | inventory         | lists of tunnels and clients (inventory.h) |
  */
 #ifndef RSTREAM_VERSION_H
 #define RSTREAM_VERSION_H
@@ -38,8 +49,8 @@ RSTREAM_API unsigned int rstream_version_number(void);
 RSTREAM_API const char *rstream_protocol_version(void);
 
 /**
- * What this build can do: words separated by one space, e.g. "transport.tls tunnel.bytestream engine". A word that is
- * listed never changes its meaning; new ones are appended.
+ * What this build can do: words of the table above, separated by one space. A word never changes its meaning; new ones
+ * are appended.
  * @return the words, never NULL; static storage
  */
 RSTREAM_API const char *rstream_features(void);
