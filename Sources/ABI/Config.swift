@@ -10,6 +10,26 @@ final class ConfigObject: CObject {
   var lent = StableStrings()
 }
 
+/// What a `rstream_context *` points to.
+final class ContextObject: CObject {
+  private let context: ContextSummary
+  var lent = StableStrings()
+
+  init(_ context: ContextSummary) { self.context = context }
+
+  func value(_ name: String) -> String? {
+    switch name {
+    case "name": context.name
+    case "apiUrl": context.apiURL
+    case "engine": context.engine
+    case "projectEndpoint": context.projectEndpoint
+    case "region": context.region
+    case "selected": context.isSelected ? "true" : "false"
+    default: nil
+    }
+  }
+}
+
 @_cdecl("rstream_config_new") @implementation
 public func rstream_config_new(_ out: UnsafeMutablePointer<OpaquePointer?>?) -> Int32 {
   make(ConfigObject(), out)
@@ -43,6 +63,44 @@ public func rstream_config_load(_ config: OpaquePointer?, _ error: UnsafeMutable
       notes = try object.settings.load(environmentVariable, home: homeDirectory())
     }
     for note in notes { Log.warn("config", note) }
+  }
+}
+
+@_cdecl("rstream_config_contexts") @implementation
+public func rstream_config_contexts(
+  _ config: OpaquePointer?, _ cb: rstream_context_cb?, _ data: UnsafeMutableRawPointer?,
+  _ error: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+  attempt(error) { () throws(Failure) in
+    let object = try ConfigObject.given(config, "config")
+    guard let cb else { throw invalid("cb is NULL") }
+    var contexts: [ContextSummary] = []
+    try configuring { () throws(ConfigError) in
+      contexts = try object.settings.contexts(environmentVariable, home: homeDirectory())
+    }
+    for context in contexts {
+      let lent = ContextObject(context)
+      withExtendedLifetime(lent) { cb(lent.pointer, data) }
+    }
+  }
+}
+
+@_cdecl("rstream_context_get") @implementation
+public func rstream_context_get(_ context: OpaquePointer?, _ name: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
+  guard let object = ContextObject.at(context), let name = String(from: name) else { return nil }
+  return object.lent.lend(name, object.value(name))
+}
+
+@_cdecl("rstream_config_use_context") @implementation
+public func rstream_config_use_context(
+  _ config: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ error: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+  attempt(error) { () throws(Failure) in
+    let object = try ConfigObject.given(config, "config")
+    let name = try required(name, "name")
+    try configuring { () throws(ConfigError) in
+      try object.settings.useContext(name, environmentVariable, home: homeDirectory())
+    }
   }
 }
 

@@ -10,8 +10,7 @@ extension ClientSettings {
   /// - Returns: what was ignored and why, for the log
   public mutating func load(_ lookup: (String) -> String?, home: String?) throws(ConfigError) -> [String] {
     var notes = ConfigNotes()
-    let explicit = given.given(.configFile) ?? ClientSettingsLoader.variable("RSTREAM_CONFIG", lookup)
-    guard let path = explicit ?? home.map({ "\($0)/.rstream/config.yaml" }) else {
+    guard let path = configurationPath(lookup, home: home) else {
       try load(lookup, from: nil, &notes)
       return notes.texts
     }
@@ -55,10 +54,8 @@ struct ClientSettingsLoader {
 
   mutating func load(_ lookup: Lookup, _ notes: inout ConfigNotes) throws(ConfigError) {
     try loadVariables(lookup)
-    var explicitURL: APIURL?
-    if let text = given.given(.apiURL) ?? loaded.value(.apiURL) { explicitURL = try APIURL(text) }
-    let context = try selectedContext(for: explicitURL)
-    var url = explicitURL ?? context?.apiURL
+    let context = try selectedContext()
+    var url = try explicitURL() ?? context?.apiURL
     if url == nil { url = try APIURL(Key.apiURL.defaultValue ?? "") }
     // An engine of one's own has nothing to do with a control plane.
     let isUnlinked = context != nil && context?.apiURL == nil
@@ -67,6 +64,18 @@ struct ClientSettingsLoader {
     try loadIdentity(context?.section, environment?.section, &notes)
     if let environment, !environment.headers.headers.isEmpty { try loadHeaders(environment) }
     if let context { try loadTransport(context.section, environment?.section, &notes) }
+  }
+
+  /// The context that variables and settings choose.
+  mutating func selection(_ lookup: Lookup) throws(ConfigError) -> ConfigFile.Context? {
+    try loadVariables(lookup)
+    return try selectedContext()
+  }
+
+  /// The control plane that is asked for.
+  private func explicitURL() throws(ConfigError) -> APIURL? {
+    guard let text = given.given(.apiURL) ?? loaded.value(.apiURL) else { return nil }
+    return try APIURL(text)
   }
 
   /// The value of a variable without the white space around it; nothing for a blank one.
@@ -127,7 +136,7 @@ struct ClientSettingsLoader {
 
   // MARK: The context
 
-  private func selectedContext(for url: APIURL?) throws(ConfigError) -> ConfigFile.Context? {
+  private func selectedContext() throws(ConfigError) -> ConfigFile.Context? {
     var name: Located<String>?
     if let set = given.given(.context) {
       name = Located(value: set.trimmed(), place: "context")
@@ -141,7 +150,7 @@ struct ClientSettingsLoader {
       throw ConfigError(
         .contextNotFound, "\(name.place): there is no configuration file to find \(name.value.quoted()) in")
     }
-    return try file.context(named: name, for: url)
+    return try file.context(named: name, for: try explicitURL())
   }
 
   private mutating func load(_ context: ConfigFile.Context, _ notes: inout ConfigNotes) throws(ConfigError) {

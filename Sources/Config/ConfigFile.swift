@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 
 /// config.yaml, schema version 1: contexts to choose from, and what belongs to the control planes they are managed by.
 struct ConfigFile {
@@ -26,14 +27,14 @@ struct ConfigFile {
 
   /// Reads a file; one that does not exist is like an empty one.
   init(path: String, _ notes: inout ConfigNotes) throws(ConfigError) {
-    let bytes: [UInt8]
-    do {
-      bytes = try SmallFile.read(path, limit: ConfigFile.maximumSize)
-    } catch {
-      guard case .unreadable(2) = error.kind else { throw error }
-      bytes = []
+    try self.init(try ConfigFile.read(path), path: path, &notes)
+  }
+
+  static func read(_ path: String) throws(ConfigError) -> [UInt8] {
+    do { return try SmallFile.read(path, limit: maximumSize) } catch {
+      guard case .unreadable(ENOENT) = error.kind else { throw error }
+      return []
     }
-    try self.init(bytes, path: path, &notes)
   }
 
   init(_ bytes: [UInt8], path: String, _ notes: inout ConfigNotes) throws(ConfigError) {
@@ -91,8 +92,12 @@ struct ConfigFile {
         "\(name.place): the context \(name.value.quoted()) belongs to \(other.text), not to \(url.text); "
           + "set apiUrl or RSTREAM_API_URL to it, or choose another context")
     }
+    throw unknown(name)
+  }
+
+  func unknown(_ name: Located<String>) -> ConfigError {
     let known = contexts.isEmpty ? "it has none" : "it has \(contexts.map { $0.name.quoted() }.joined(separator: ", "))"
-    throw ConfigError(
+    return ConfigError(
       .contextNotFound, "\(name.place): there is no context \(name.value.quoted()) in \(path); \(known)")
   }
 

@@ -44,6 +44,8 @@ const option_t client_options[] = {
     {"--insecure", NULL, "do not verify the engine's certificate", set_true, "transport.tls.insecureSkipVerify"},
     {"--cert", "FILE", "client certificate (RSTREAM_MTLS_CERT_FILE)", set_value, "auth.mtls.certificateFile"},
     {"--key", "FILE", "its private key (RSTREAM_MTLS_KEY_FILE)", set_value, "auth.mtls.keyFile"},
+    {"--context", "NAME", "context of the configuration file (RSTREAM_CONTEXT)", set_value, "context"},
+    {"--region", "NAME", "region of a managed project (RSTREAM_REGION)", set_value, "region"},
     {"--no-zero-rtt", NULL, "wait for the engine's answer on every stream", set_false, "zeroRtt"},
     {"--config-set", "NAME=VALUE", "any setting of <rstream/config.h>", set_named, NULL},
     {0},

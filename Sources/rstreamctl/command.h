@@ -31,6 +31,8 @@ typedef struct command {
   const char *summary;
   const char *positional; /* "<target>"; NULL when there is none */
   const char *positional_help;
+  const char *second; /* "[name]", which may be left out; NULL when there is none */
+  const char *second_help;
   const char *about;
   const char *examples;
   const option_t *options;
@@ -38,11 +40,13 @@ typedef struct command {
   int (*run)(const struct command *command, int argc, char **argv);
 } command_t;
 
-extern const command_t engine_command, forward_command, dial_command, tunnels_command, clients_command, version_command;
+extern const command_t engine_command, forward_command, dial_command, tunnels_command, clients_command, context_command,
+    version_command;
 
 /* What options_read() says besides "go on": the command line was answered (--help) or refused. */
 typedef struct command_line {
   const char *positional; /* NULL when it was not given */
+  const char *second;     /* the same */
   bool is_done;
   int exit_code;
 } command_line;

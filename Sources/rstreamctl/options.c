@@ -26,9 +26,11 @@ static void help_for_options(const option_t *options) {
 }
 
 void options_help(const command_t *command) {
-  printf("usage: rstreamctl %s%s%s [options]\n\n%s\n", command->name, command->positional ? " " : "",
-         command->positional ? command->positional : "", command->about);
+  printf("usage: rstreamctl %s%s%s%s%s [options]\n\n%s\n", command->name, command->positional ? " " : "",
+         command->positional ? command->positional : "", command->second ? " " : "",
+         command->second ? command->second : "", command->about);
   if (command->positional) printf("\n  %-28s %s\n", command->positional, command->positional_help);
+  if (command->second) printf("  %-28s %s\n", command->second, command->second_help);
   puts("\nOptions:");
   help_for_options(command->options);
   help_for_options(command->more_options);
@@ -75,11 +77,17 @@ command_line options_read(const command_t *command, int argc, char **argv, void 
       continue;
     }
     if (options_are_over || argument[0] != '-' || argument[1] == '\0') {
-      if (!command->positional || line.positional) {
-        complain("'rstreamctl %s' takes %s", command->name, command->positional ? "one argument" : "no argument");
+      if (command->positional && !line.positional) {
+        line.positional = argument;
+      } else if (command->second && !line.second) {
+        line.second = argument;
+      } else {
+        complain("'rstreamctl %s' takes %s", command->name,
+                 command->second       ? "two arguments"
+                 : command->positional ? "one argument"
+                                       : "no argument");
         return refuse(command);
       }
-      line.positional = argument;
       continue;
     }
     if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {

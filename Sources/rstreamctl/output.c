@@ -164,6 +164,11 @@ void json_number(json_line *line, const char *name, int64_t value) {
   fprintf(line->file, "%lld", (long long)value);
 }
 
+void json_flag(json_line *line, const char *name, bool value) {
+  json_name(line, name);
+  fputs(value ? "true" : "false", line->file);
+}
+
 void json_list(json_line *line, const char *name) {
   json_name(line, name);
   fputc('[', line->file);

@@ -4,6 +4,7 @@
 #define RSTREAMCTL_OUTPUT_H
 
 #include <rstream.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -29,6 +30,7 @@ json_line json_begin(FILE *file);
 /* A NULL value is null. */
 void json_string(json_line *line, const char *name, const char *value);
 void json_number(json_line *line, const char *name, int64_t value);
+void json_flag(json_line *line, const char *name, bool value);
 /* Starts a list, whose elements are strings without a name; json_list_end() ends it. */
 void json_list(json_line *line, const char *name);
 void json_list_end(json_line *line);

@@ -72,6 +72,39 @@ static void client_settings(void) {
   rstream_config_free(NULL);
 }
 
+static char seen[256];
+
+static void on_context(const rstream_context *context, void *data) {
+  CHECK(data == seen);
+  const char *engine = rstream_context_get(context, "engine");
+  strcat(strcat(seen, rstream_context_get(context, "name")), engine ? "+" : "-");
+  strcat(strcat(seen, rstream_context_get(context, "selected")), " ");
+  CHECK(rstream_context_get(context, "auth.token") == NULL);
+  CHECK(rstream_context_get(context, NULL) == NULL);
+}
+
+/* Lists the contexts of the file that RSTREAM_CONFIG names, and makes another one the default. */
+static void contexts(void) {
+  rstream_config *config = NULL;
+  CHECK_INT(rstream_config_new(&config), 0);
+  CHECK_INT(rstream_config_contexts(config, on_context, seen, &error), 0);
+  CHECK_STR(seen, "main+true bad+false ");
+  CHECK_INT(rstream_config_use_context(config, "bad", &error), 0);
+  seen[0] = '\0';
+  CHECK_INT(rstream_config_contexts(config, on_context, seen, NULL), 0);
+  CHECK_STR(seen, "main+false bad+true ");
+  expect_error(rstream_config_use_context(config, "none", &error), RSTREAM_ECONTEXT_NOT_FOUND, "none");
+  expect_error(rstream_config_use_context(config, NULL, &error), UV_EINVAL, "name");
+  CHECK_INT(rstream_config_use_context(NULL, "main", NULL), UV_EINVAL);
+  CHECK_INT(rstream_config_contexts(config, NULL, NULL, NULL), UV_EINVAL);
+  CHECK_INT(rstream_config_contexts(NULL, on_context, seen, NULL), UV_EINVAL);
+  CHECK(rstream_context_get(NULL, "name") == NULL);
+  CHECK_INT(rstream_config_set(config, "configFile", "/nonexistent/directory/config.yaml", NULL), 0);
+  CHECK_INT(rstream_config_contexts(config, on_context, seen, NULL), 0);
+  CHECK_INT(rstream_config_use_context(config, "main", NULL), UV_ENOENT);
+  rstream_config_free(config);
+}
+
 /* What a configuration file says, below what is set and the environment. */
 static void configuration_file(void) {
   static const char yaml[] =
@@ -114,6 +147,7 @@ static void configuration_file(void) {
   CHECK_INT(rstream_config_set(config, "context", "none", NULL), 0);
   expect_error(rstream_config_load(config, &error), RSTREAM_ECONTEXT_NOT_FOUND, "\"main\"");
   rstream_config_free(config);
+  contexts();
   unlink(path);
   unsetenv("RSTREAM_CONFIG");
 }

@@ -137,6 +137,36 @@ RSTREAM_API const char *rstream_config_get(const rstream_config *config, const c
  */
 RSTREAM_API int rstream_config_load(rstream_config *config, rstream_error **error);
 
+/** Receives a context of the configuration file: `context`, borrowed for the call. */
+typedef void (*rstream_context_cb)(const rstream_context *context, void *data);
+
+/**
+ * Tells of every context in the configuration file, in the file's order, before it returns. The file is the one that
+ * rstream_config_load() reads; nothing is loaded.
+ * @param cb  called once for each context; must not free the config
+ * @return 0, also when there is no file; RSTREAM_EINVALID_CONFIG, RSTREAM_EINVALID_API_URL, or libuv's code when the file
+ *         cannot be read
+ */
+RSTREAM_API int rstream_config_contexts(const rstream_config *config, rstream_context_cb cb, void *data,
+                                        rstream_error **error);
+
+/**
+ * What a context says about itself.
+ * @param name  name, apiUrl, engine, projectEndpoint, region, or selected: "true" for the context that
+ *              rstream_config_load() takes, else "false"
+ * @return the value, borrowed like the context; NULL when the context does not say
+ */
+RSTREAM_API const char *rstream_context_get(const rstream_context *context, const char *name);
+
+/**
+ * Makes a context the default one: defaults.context.name in the configuration file. Takes the lock that other writers
+ * take (for at most 5 s, in which it blocks the thread) and puts the new file in the place of the old one at once, for
+ * the user alone to read. Nothing else in the file changes.
+ * @param name  name of a context in the file
+ * @return 0; RSTREAM_ECONTEXT_NOT_FOUND, RSTREAM_EINVALID_CONFIG, or libuv's code when the file cannot be read or written
+ */
+RSTREAM_API int rstream_config_use_context(rstream_config *config, const char *name, rstream_error **error);
+
 /** Frees a config, or does nothing for NULL. Clients made from it are not affected. */
 RSTREAM_API void rstream_config_free(rstream_config *config);
 

@@ -31,6 +31,9 @@ typedef struct rstream_loop rstream_loop;
 /** Settings of a client (config.h). Plain value; freed with rstream_config_free(). */
 typedef struct rstream_config rstream_config;
 
+/** A context of a configuration file (config.h). Borrowed for the callback that is given it. */
+typedef struct rstream_context rstream_context;
+
 /** A client: an engine and how to reach it (client.h). Ended with rstream_client_close(). */
 typedef struct rstream_client rstream_client;
 

@@ -52,6 +52,11 @@ int rstream_open_create(const char *path, unsigned mode) {
   return fd < 0 ? -errno : fd;
 }
 
+int rstream_open_lock(const char *path) {
+  int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  return fd < 0 ? -errno : fd;
+}
+
 struct rstream_post_box {
   rstream_posted *_Atomic head;
 };

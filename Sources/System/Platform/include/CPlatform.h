@@ -29,6 +29,9 @@ int rstream_open_read(const char *path);
 /* open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode). Returns the descriptor or -errno. */
 int rstream_open_create(const char *path, unsigned mode);
 
+/* open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), to lock it. Returns the descriptor or -errno. */
+int rstream_open_lock(const char *path);
+
 /* A stack of posted calls that many threads push to and one thread empties, without a lock. */
 typedef struct rstream_posted {
   struct rstream_posted *next;

@@ -78,7 +78,10 @@
 //!
 //! A config is a plain value: it belongs to no loop, but is used by one thread at a time.
 use crate::types::*;
-use std::os::raw::{c_char, c_int};
+use std::os::raw::{c_char, c_int, c_void};
+
+/// Receives a context of the configuration file: `context`, borrowed for the call.
+pub type rstream_context_cb = Option<unsafe extern "C" fn(context: *const rstream_context, data: *mut c_void)>;
 
 extern "C" {
     /// Makes an empty config.
@@ -131,6 +134,39 @@ extern "C" {
     /// RSTREAM_EUNSUPPORTED_TOKEN_STORAGE, RSTREAM_EUNSUPPORTED_MTLS_STORAGE, or libuv's when the file cannot be read;
     /// then nothing was loaded, and `error` names the variable, or the file, line and key.
     pub fn rstream_config_load(config: *mut rstream_config, error: *mut *mut rstream_error) -> c_int;
+    /// Tells of every context in the configuration file, in the file's order, before it returns. The file is the one
+    /// that rstream_config_load() reads; nothing is loaded.
+    ///
+    /// - `cb`: called once for each context; must not free the config
+    ///
+    /// Returns 0, also when there is no file; RSTREAM_EINVALID_CONFIG, RSTREAM_EINVALID_API_URL, or libuv's code when
+    /// the file cannot be read.
+    pub fn rstream_config_contexts(
+        config: *const rstream_config,
+        cb: rstream_context_cb,
+        data: *mut c_void,
+        error: *mut *mut rstream_error,
+    ) -> c_int;
+    /// What a context says about itself.
+    ///
+    /// - `name`: name, apiUrl, engine, projectEndpoint, region, or selected: "true" for the context that
+    ///   rstream_config_load() takes, else "false"
+    ///
+    /// Returns the value, borrowed like the context; NULL when the context does not say.
+    pub fn rstream_context_get(context: *const rstream_context, name: *const c_char) -> *const c_char;
+    /// Makes a context the default one: defaults.context.name in the configuration file. Takes the lock that other
+    /// writers take (for at most 5 s, in which it blocks the thread) and puts the new file in the place of the old one
+    /// at once, for the user alone to read. Nothing else in the file changes.
+    ///
+    /// - `name`: name of a context in the file
+    ///
+    /// Returns 0; RSTREAM_ECONTEXT_NOT_FOUND, RSTREAM_EINVALID_CONFIG, or libuv's code when the file cannot be read or
+    /// written.
+    pub fn rstream_config_use_context(
+        config: *mut rstream_config,
+        name: *const c_char,
+        error: *mut *mut rstream_error,
+    ) -> c_int;
     /// Frees a config, or does nothing for NULL. Clients made from it are not affected.
     pub fn rstream_config_free(config: *mut rstream_config);
 }

@@ -28,6 +28,13 @@ pub struct rstream_config {
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+/// A context of a configuration file (config.h). Borrowed for the callback that is given it.
+#[repr(C)]
+pub struct rstream_context {
+    _opaque: [u8; 0],
+    _not_send: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
 /// A client: an engine and how to reach it (client.h). Ended with rstream_client_close().
 #[repr(C)]
 pub struct rstream_client {
