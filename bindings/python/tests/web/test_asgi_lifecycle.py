@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import librstream
 import pytest
 from librstream import asgi
 from served import SECONDS, Site, World, read_all, read_until
@@ -304,3 +305,29 @@ def test_no_query_in_the_log(serve_asgi: Serve, caplog: pytest.LogCaptureFixture
     connection.sendall(GET.replace(b"/ ", b"/?token=hidden "))
     read_until(connection, b"hello")
     assert "hidden" not in caplog.text
+
+
+def test_the_end_of_the_engine_ends_serving() -> None:
+    steps: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(STARTED)
+        await receive()
+        steps.append("shutdown")
+        await send(STOPPED)
+
+    async def run() -> None:
+        async with librstream.Engine() as engine, engine.client() as client:
+            control = await client.connect()
+            tunnel = await control.create_tunnel(publish=False)
+            serving = asyncio.create_task(asgi.serve(app, tunnel, lifespan="on"))
+            while not tunnel._listening:
+                await asyncio.sleep(0.01)
+            await engine.stop()
+            async with asyncio.timeout(SECONDS):
+                with pytest.raises(librstream.RstreamError):
+                    await serving
+
+    asyncio.run(run())
+    assert steps == ["shutdown"]

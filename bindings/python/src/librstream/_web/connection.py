@@ -107,15 +107,16 @@ class Connection:
             if not await self._wait_idle():
                 return None
             event = self.http.next_event()
-        try:
-            async with asyncio.timeout(self.limits.read_timeout):
-                while event is h11.NEED_DATA:
-                    # Not more than one byte too many, or what is too much went unseen.
-                    await self.fill(self.limits.max_header_size + 1 - len(self.http.trailing_data[0]))
-                    event = self.http.next_event()
-        except TimeoutError:
-            await self.refuse(408, "the request's header did not come in time")
-            return None
+        if event is h11.NEED_DATA:
+            try:
+                async with asyncio.timeout(self.limits.read_timeout):
+                    while event is h11.NEED_DATA:
+                        # Not more than one byte too many, or what is too much went unseen.
+                        await self.fill(self.limits.max_header_size + 1 - len(self.http.trailing_data[0]))
+                        event = self.http.next_event()
+            except TimeoutError:
+                await self.refuse(408, "the request's header did not come in time")
+                return None
         return event if isinstance(event, h11.Request) else None
 
     async def _wait_idle(self) -> bool:
@@ -149,16 +150,19 @@ class Connection:
         """Drops what is left of a body; whether another request may follow."""
         is_kept = self.http.our_state is h11.DONE
         left = _DISCARD_SIZE
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DISCARD_SECONDS):
-                while self.http.their_state is h11.SEND_BODY and left >= 0:
-                    event = self.http.next_event()
-                    if isinstance(event, h11.Data):
-                        left -= len(event.data)
-                    elif event is h11.NEED_DATA:
-                        if not is_kept:
-                            break
+        deadline = asyncio.get_running_loop().time() + _DISCARD_SECONDS
+        while self.http.their_state is h11.SEND_BODY and left >= 0:
+            event = self.http.next_event()
+            if isinstance(event, h11.Data):
+                left -= len(event.data)
+            elif event is h11.NEED_DATA:
+                if not is_kept:
+                    break
+                try:
+                    async with asyncio.timeout_at(deadline):
                         await self.fill()
+                except TimeoutError:
+                    break
         self._linger = self.http.their_state is h11.SEND_BODY
         return self.http.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
 
