@@ -34,7 +34,11 @@ _rstreamctl() {
       return
       ;;
     *:?*) return ;;
-    *) words=$(_rstreamctl_help "$command" | sed -n 's/^  \(--[a-z-]*\).*/\1/p') ;;
+    *)
+      words=$(_rstreamctl_help "$command" | sed -n 's/^  \(--[a-z-]*\).*/\1/p')
+      # The first line tells what a command chooses from: <list|show|use>.
+      [ "$COMP_CWORD" != 2 ] || words+=" $(_rstreamctl_help "$command" | sed -n '1s/.*<\([a-z|]*|[a-z]*\)>.*/\1/p' | tr '|' ' ')"
+      ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }

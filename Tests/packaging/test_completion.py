@@ -41,6 +41,12 @@ def test_options_are_those_of_the_command(complete):
     assert complete("no-such-command", "--") == set()
 
 
+def test_actions_of_a_command(complete):
+    assert complete("context", "") >= {"list", "show", "use", "--help"}
+    assert complete("context", "u") == {"use"}
+    assert "use" not in complete("context", "show", "")
+
+
 def test_values(complete):
     assert complete("forward", "--protocol", "t") == {"tls", "tcp"}
     assert complete("forward", "--tls-mode", "") == {"terminated", "passthrough"}
