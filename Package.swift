@@ -55,13 +55,14 @@ let package = Package(
     system("HTTPParser", "http_parser"),
     system("Jansson", "jansson"),
     system("YAML", "yaml"),
+    system("LDNS", "ldns"),
 
     .target(name: "RstreamWire", path: "Sources/Wire", swiftSettings: strict),
     .target(
       name: "RstreamConfig", dependencies: ["CYAML", "CPlatform"], path: "Sources/Config", swiftSettings: strict),
     .target(name: "RstreamJSON", dependencies: ["CJansson"], path: "Sources/JSON", swiftSettings: common),
     .target(
-      name: "RstreamNet", dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser"],
+      name: "RstreamNet", dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser", "CLDNS"],
       path: "Sources/Net", swiftSettings: common),
     .target(
       name: "RstreamClient", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "RstreamJSON"],

@@ -46,7 +46,8 @@ public func rstream_client_new(
     let config = try ConfigObject.given(config, "config")
     guard let out else { throw invalid("out is NULL") }
     try loop.check("loop")
-    out.pointee = ClientHandle(try Client(loop.loop, config.settings), below: loop).pointer
+    out.pointee =
+      ClientHandle(try Client(loop.loop, config.settings, environment: environmentVariable), below: loop).pointer
   }
 }
 

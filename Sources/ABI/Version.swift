@@ -7,7 +7,11 @@ nonisolated(unsafe) private let versionString = StableString(RSTREAM_VERSION_STR
 nonisolated(unsafe) private let protocolVersion = StableString(ProtocolVersion.current.description)
 nonisolated(unsafe) private let featureWords = StableString(features.joined(separator: " "))
 
-private let features = ["transport.tls", "tunnel.bytestream", "tunnel.forward", "stream.fd", "engine", "inventory"]
+private let features = [
+  "transport.tls", "tunnel.bytestream", "tunnel.forward", "stream.fd", "engine", "inventory", "proxy.http",
+  "proxy.socks5",
+  "dns.override", "dns.tls", "dns.dnssec", "bind", "mptcp",
+]
 
 @_cdecl("rstream_version_string") @implementation
 public func rstream_version_string() -> UnsafePointer<CChar>? { versionString.pointer }

@@ -17,16 +17,20 @@ public final class Client: LoopChild {
 
   private enum State { case open, closing, closed }
 
-  public init(_ loop: Loop, _ settings: ClientSettings) throws(Failure) {
+  /// - Parameter environment: reads a variable of the process, for transport.proxy.fromEnvironment
+  public init(_ loop: Loop, _ settings: ClientSettings, environment: (String) -> String? = { _ in nil }) throws(Failure)
+  {
     guard !loop.isClosing else { throw Failure(ErrorCode.loopClosed, "make a client: the loop is closed") }
+    let network: NetworkSettings
     do {
       try settings.validate(now: Int64(time(nil)))
+      network = try settings.network(environment)
     } catch {
       throw Failure(error)
     }
     self.loop = loop
     self.settings = settings
-    transport = try Transport(loop, settings)
+    transport = try Transport(loop, settings, network)
     apiConnections = APIConnectionPool(loop)
     loop.childOpened(self)
   }

@@ -13,6 +13,7 @@ final class Transport {
   private let context: TLSContext
   private let engine: ServerEndpoint
   private let apiContext: TLSContext
+  private let path: NetworkPath
   private let sessions = TLSSessionStore()
   /// Sessions belong to the protocol they were made for.
   private let apiSessions = TLSSessionStore()
@@ -22,13 +23,14 @@ final class Transport {
   /// Whether the client is known by a certificate.
   var hasCertificate: Bool { context.hasCertificate }
 
-  init(_ loop: Loop, _ settings: ClientSettings) throws(Failure) {
+  init(_ loop: Loop, _ settings: ClientSettings, _ network: NetworkSettings) throws(Failure) {
     guard let address = settings.engine else {
       throw Failure(ErrorCode.engineRequired, "no engine address is configured")
     }
     self.loop = loop
     addresses = AddressCache(loop)
     connectTimeout = UInt64(settings.connectTimeoutMilliseconds)
+    path = try NetworkPath(network, trusting: settings.caFile)
     engine = ServerEndpoint(host: address.host, port: address.port, serverName: settings.serverName)
     var tls = TLSContext.ClientSettings()
     tls.caFile = settings.caFile
@@ -66,7 +68,7 @@ final class Transport {
   /// Connects to the HTTP API of the configured engine.
   func connectToAPI(timeout: UInt64, _ done: @escaping Completion) -> OutgoingConnection {
     OutgoingConnection(
-      loop, to: engine, context: apiContext, sessions: apiSessions, addresses: addresses, timeout: timeout
+      loop, to: engine, by: path, context: apiContext, sessions: apiSessions, addresses: addresses, timeout: timeout
     ) { [engine] result in
       done(
         result.flatMap { channel in
@@ -85,7 +87,7 @@ final class Transport {
     _ done: @escaping Completion
   ) -> OutgoingConnection {
     OutgoingConnection(
-      loop, to: endpoint, context: context, sessions: sessions, addresses: addresses, timeout: timeout
+      loop, to: endpoint, by: path, context: context, sessions: sessions, addresses: addresses, timeout: timeout
     ) { result in
       switch result {
       case .failure(let failure):

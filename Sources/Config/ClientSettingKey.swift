@@ -48,6 +48,7 @@ enum ClientSettingKey: String, SettingKey {
   case bindInterface = "transport.bind.interface"
   case bindAddress = "transport.bind.address"
   case ipFamily = "transport.ipFamily"
+  case racesAddresses = "transport.happyEyeballs"
   case dnsOverride = "transport.dns.override"
   case dnsTLS = "transport.dns.tls"
   case dnsServerName = "transport.dns.serverName"
@@ -101,7 +102,7 @@ enum ClientSettingKey: String, SettingKey {
     case .dnsOverride: .resolverAddress
     case .serverName, .dnsServerName, .proxyServerName: .hostOrAddress
     case .ignoreDefaultContext, .noToken, .authenticationRequired, .dnsTLS, .dnssec, .mptcp, .insecureSkipVerify,
-      .proxyFromEnvironment, .proxyInsecureSkipVerify, .zeroRtt, .heartbeatEnabled:
+      .racesAddresses, .proxyFromEnvironment, .proxyInsecureSkipVerify, .zeroRtt, .heartbeatEnabled:
       .flag
     case .heartbeatInterval: .number(1000...300_000)
     case .connectTimeout, .operationTimeout: .timeout(1...3_600_000)
@@ -116,7 +117,7 @@ enum ClientSettingKey: String, SettingKey {
     case .mode: "auto"
     case .execTimeout: "5s"
     case .execMaximumConcurrency: "1"
-    case .zeroRtt, .heartbeatEnabled: "true"
+    case .zeroRtt, .heartbeatEnabled, .racesAddresses: "true"
     case .heartbeatInterval: "5000"
     case .connectTimeout: "15000"
     case .operationTimeout: "30000"

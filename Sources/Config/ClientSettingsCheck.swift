@@ -27,6 +27,7 @@ extension ClientSettings {
           + "set RSTREAM_AUTHENTICATION_TOKEN or log in")
     }
     try checkTransport()
+    _ = try network { _ in nil }
     try checkTarget()
   }
 
@@ -78,41 +79,7 @@ extension ClientSettings {
   // MARK: Transport
 
   private func checkTransport() throws(ConfigError) {
-    try checkProxy()
     if transportMode == .quic { throw unsupported(.mode, "QUIC transport; set it to tls or auto") }
-    let binds: [Key] = [.bindAddress, .bindInterface]
-    if let key = binds.first(where: { value($0) != nil && isBinding($0) }) {
-      throw unsupported(key, "choice of local addresses and interfaces")
-    }
-    if value(.ipFamily) != nil { throw unsupported(.ipFamily, "choice of an IP version") }
-    if value(.dnsOverride) != nil { throw unsupported(.dnsOverride, "resolver of its own") }
-    let flags: [(Key, String)] = [
-      (.dnsTLS, "DNS over TLS"), (.dnssec, "DNSSEC"), (.mptcp, "Multipath TCP"), (.proxyFromEnvironment, "proxies"),
-    ]
-    for (key, what) in flags where flag(key) { throw unsupported(key, what) }
-    for key: Key in [.proxyHTTP, .proxySOCKS5] where value(key) != nil { throw unsupported(key, "proxies") }
-  }
-
-  /// The mode says which of address and interface counts; without one it is the address.
-  private func isBinding(_ key: Key) -> Bool {
-    (value(.bindMode) == "interface") == (key == .bindInterface)
-  }
-
-  private func checkProxy() throws(ConfigError) {
-    func refusal(_ key: Key, _ why: String) -> ConfigError { ConfigError(.invalidConfig, "\(named(key)): \(why)") }
-    if value(.proxyHTTP) != nil, value(.proxySOCKS5) != nil {
-      throw refusal(.proxySOCKS5, "only one proxy transport can be configured, and transport.proxy.http is set as well")
-    }
-    guard (value(.proxyUsername) == nil) == (value(.proxyPassword) == nil) else {
-      let key: Key = value(.proxyUsername) == nil ? .proxyPassword : .proxyUsername
-      throw refusal(key, "a proxy's user name and password belong together, only one of them is set")
-    }
-    if let key = Key.all(in: "transport.proxy.tls").first(where: { value($0) != nil && value($0) != "false" }) {
-      if value(.proxySOCKS5) != nil { throw refusal(key, "a SOCKS5 proxy has no TLS; unset it") }
-      guard value(.proxyHTTP) != nil || flag(.proxyFromEnvironment) else {
-        throw refusal(key, "TLS settings of a proxy, and no proxy: set transport.proxy.http or unset it")
-      }
-    }
   }
 
   private func unsupported(_ key: Key, _ what: String) -> ConfigError {

@@ -116,7 +116,7 @@ enum SettingForm {
     case .address:
       guard IPLiteral(value.trimmed()) != nil else { throw refusal("\(value.quoted()) is not an IP address") }
     case .resolverAddress:
-      guard IPLiteral(value.trimmed()) != nil || (try? EngineAddress(value)) != nil else {
+      guard ResolverAddress(value) != nil else {
         throw refusal("\(value.quoted()) is not a name server; expected host, host:port or [IPv6]:port")
       }
     default:

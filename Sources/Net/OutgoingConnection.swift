@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CUV
 
 /// How to reach a TLS server: the one path that every outgoing connection takes, resolve, connect, TLS.
 public struct ServerEndpoint: Equatable, Sendable {
@@ -15,12 +14,18 @@ public struct ServerEndpoint: Equatable, Sendable {
   }
 }
 
-/// The way from this machine to a server: sockets, and the proxy in between.
+/// The way from this machine to a server: sockets, name servers, and the proxy in between.
 public struct NetworkPath {
   public var sockets = SocketPolicy()
+  /// Name servers to ask instead of the platform's resolver.
+  public var dns: DNSPolicy?
   public var proxy: ProxyServer?
 
   public init() {}
+
+  /// Whether a proxy is given an address instead of a name: who chose name servers or a family for the server's name
+  /// does not want the proxy's.
+  var resolvesTargets: Bool { dns != nil || sockets.family != .any }
 }
 
 /// One attempt to open a TLS connection under a time limit.
@@ -35,7 +40,7 @@ public final class OutgoingConnection {
   private let addresses: AddressCache?
   private var completion: Completion?
   private var timer: LoopTimer?
-  private var resolver: Resolver?
+  private var lookup: HostLookup?
   private var connector: SocketConnector?
   private var negotiation: ProxyHandshake?
   /// What the next step runs over: it belongs to that step from then on, and ends with it.
@@ -81,12 +86,11 @@ public final class OutgoingConnection {
   }
 
   private func lookUp() {
-    resolver = Resolver(loop, host: hop.host, port: hop.port) { [self] result in
-      resolver = nil
-      do throws(Failure) {
-        connect(to: try path.sockets.usable(try result.get(), of: hop.host), mayLookUp: false)
-      } catch {
-        finish(.failure(error.during(attempt)))
+    lookup = HostLookup(loop, hop, by: path) { [self] result in
+      lookup = nil
+      switch result {
+      case .success(let found): connect(to: found, mayLookUp: false)
+      case .failure(let failure): finish(.failure(failure.during(attempt)))
       }
     }
   }
@@ -108,18 +112,37 @@ public final class OutgoingConnection {
 
   private func connected(_ socket: SocketChannel) {
     guard let proxy = path.proxy else { return secure(socket) }
-    guard let tls = proxy.tls else { return negotiate(proxy, over: socket) }
-    handshake(tls, over: socket, serverName: proxy.endpoint.serverName, nil) { [self] in negotiate(proxy, over: $0) }
+    guard let tls = proxy.tls else { return findTarget(proxy, over: socket) }
+    handshake(tls, over: socket, serverName: proxy.endpoint.serverName, nil) { [self] in findTarget(proxy, over: $0) }
   }
 
-  private func negotiate(_ proxy: ProxyServer, over channel: ByteChannel) {
-    let target = ProxyTarget(host: endpoint.host, port: endpoint.port)
+  private func findTarget(_ proxy: ProxyServer, over channel: ByteChannel) {
+    guard path.resolvesTargets else { return negotiate(proxy, endpoint.host, over: channel) }
+    if let known = addresses?.address(of: endpoint) { return negotiate(proxy, known.hostText, over: channel) }
+    lower = channel
+    lookup = HostLookup(loop, endpoint, by: path) { [self] result in
+      lookup = nil
+      switch result {
+      case .failure(let failure): finish(.failure(failure.during(attempt)))
+      case .success(let found):
+        guard let address = found.first else { return }
+        addresses?.remember(address, for: endpoint)
+        lower = nil
+        negotiate(proxy, address.hostText, over: channel)
+      }
+    }
+  }
+
+  private func negotiate(_ proxy: ProxyServer, _ host: String, over channel: ByteChannel) {
+    let target = ProxyTarget(host: host, port: endpoint.port)
     do throws(Failure) {
       negotiation = ProxyHandshake(try proxy.negotiation(to: target), over: channel) { [self] result in
         negotiation = nil
         switch result {
         case .success(let open): secure(open)
-        case .failure(let failure): finish(.failure(failure.during(attempt)))
+        case .failure(let failure):
+          addresses?.forget(endpoint)
+          finish(.failure(failure.during(attempt)))
         }
       }
     } catch {
@@ -161,8 +184,8 @@ public final class OutgoingConnection {
   private func release() {
     timer?.close()
     timer = nil
-    resolver?.cancel()
-    resolver = nil
+    lookup?.cancel()
+    lookup = nil
     connector?.cancel()
     connector = nil
     negotiation?.cancel()
@@ -171,31 +194,5 @@ public final class OutgoingConnection {
     securing = nil
     lower?.reset()
     lower = nil
-  }
-}
-
-/// Where endpoints were last reached. An agent opens a connection for every stream: looking the name up each time would
-/// cost a round trip to the resolver, and could lead to another node than the one that holds the control channel.
-public final class AddressCache {
-  /// Milliseconds after which the name is looked up anew.
-  private static let lifetime: UInt64 = 60_000
-
-  private let loop: Loop
-  private var entry: (endpoint: ServerEndpoint, address: SocketAddress, until: UInt64)?
-
-  public init(_ loop: Loop) { self.loop = loop }
-
-  func address(of endpoint: ServerEndpoint) -> SocketAddress? {
-    guard let entry, entry.endpoint == endpoint, uv_now(loop.uv) < entry.until else { return nil }
-    return entry.address
-  }
-
-  func remember(_ address: SocketAddress, for endpoint: ServerEndpoint) {
-    if let entry, entry.endpoint == endpoint, entry.address == address, uv_now(loop.uv) < entry.until { return }
-    entry = (endpoint, address, uv_now(loop.uv) + Self.lifetime)
-  }
-
-  public func forget(_ endpoint: ServerEndpoint) {
-    if entry?.endpoint == endpoint { entry = nil }
   }
 }

@@ -47,20 +47,31 @@ public struct SocketPolicy: Equatable, Sendable {
     throw Failure(UV_EADDRNOTAVAIL.rawValue, "\(host) has no \(family.name) address, and ipFamily allows no other")
   }
 
-  /// A socket towards an address, bound as the policy wants it.
+  /// A stream socket towards an address, bound as the policy wants it.
   func makeSocket(to address: SocketAddress) throws(Failure) -> Int32 {
-    let attempt = "connect to \(address)"
-    let isIP = address.family != AF_UNIX
-    var descriptor =
-      multipath && isIP ? rstream_multipath_socket(address.family) : rstream_stream_socket(address.family)
-    if descriptor < 0, multipath, isIP { descriptor = rstream_stream_socket(address.family) }
-    guard descriptor >= 0 else { throw .uv(descriptor, attempt) }
-    guard isIP else { return descriptor }
+    guard address.family != AF_UNIX else { return try checked(rstream_stream_socket(AF_UNIX), address) }
+    var descriptor: Int32 = -1
+    if multipath { descriptor = rstream_multipath_socket(address.family) }
+    if descriptor < 0 { descriptor = rstream_stream_socket(address.family) }
+    return try bound(try checked(descriptor, address), address)
+  }
+
+  /// The same for datagrams.
+  func makeDatagramSocket(to address: SocketAddress) throws(Failure) -> Int32 {
+    try bound(try checked(rstream_datagram_socket(address.family), address), address)
+  }
+
+  private func checked(_ descriptor: Int32, _ address: SocketAddress) throws(Failure) -> Int32 {
+    guard descriptor >= 0 else { throw .uv(descriptor, "connect to \(address)") }
+    return descriptor
+  }
+
+  private func bound(_ descriptor: Int32, _ address: SocketAddress) throws(Failure) -> Int32 {
     do throws(Failure) {
       if let source = try source(for: address) { try bind(descriptor, to: source) }
     } catch {
       Glibc.close(descriptor)
-      throw error.during(attempt)
+      throw error.during("connect to \(address)")
     }
     return descriptor
   }

@@ -106,6 +106,7 @@ int exit_code_for(const rstream_error *error) {
     case RSTREAM_ETLS:
     case RSTREAM_EOPERATION_TIMEOUT:
     case RSTREAM_ECONTROL_LIVENESS:
+    case RSTREAM_EPROXY:
       return EXIT_UNREACHABLE;
     case RSTREAM_EINVALID_LOCAL_ENDPOINT:
       return EXIT_USAGE;

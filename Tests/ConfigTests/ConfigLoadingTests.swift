@@ -374,12 +374,7 @@ struct Loading {
 
   @Test(arguments: [
     ("mode: quic", ConfigError.Kind.unsupportedTransport), ("useQuic: true", .unsupportedTransport),
-    ("bind: {interface: eth0, mode: interface}", .unsupportedTransport),
-    ("bind: {address: 1.2.3.4}", .unsupportedTransport),
-    ("ipFamily: ipv4", .unsupportedTransport), ("dns: {override: \"1.1.1.1\"}", .unsupportedTransport),
-    ("dns: {tls: true}", .unsupportedTransport), ("dns: {dnssec: true}", .unsupportedTransport),
-    ("mptcp: true", .unsupportedTransport), ("proxy: {http: \"http://p\"}", .unsupportedTransport),
-    ("proxy: {socks5: p}", .unsupportedTransport), ("proxy: {fromEnvironment: true}", .unsupportedTransport),
+    ("dns: {tls: true}", .invalidConfig), ("dns: {dnssec: true}", .invalidConfig),
     ("mode: fast", .invalidConfig), ("mode: 1", .invalidConfig), ("useQuic: \"true\"", .invalidConfig),
     ("proxy: {http: \"http://p\", socks5: p}", .invalidConfig),
     ("proxy: {http: \"http://p\", username: u}", .invalidConfig),
@@ -393,6 +388,9 @@ struct Loading {
   @Test(arguments: [
     "mode: Auto", "mode: tls", "useQuic: false", "useQuic: no", "mptcp: false", "proxy: {fromEnvironment: false}",
     "bind: {mode: other}", "bind: {mode: interface, address: 1.2.3.4}", "ipFamily: any", "dns: {tls: false}",
+    "bind: {interface: eth0, mode: interface}", "bind: {address: 1.2.3.4}", "ipFamily: ipv4", "mptcp: true",
+    "dns: {override: \"1.1.1.1\"}", "proxy: {http: \"http://p\"}", "proxy: {socks5: p}",
+    "proxy: {fromEnvironment: true}",
     "mode: tls, useQuic: true", "mode: ~", "other: 1", "proxy: {tls: {insecureSkipVerify: false}}",
   ])
   func transportThatIsFine(transport: String) {

@@ -22,6 +22,11 @@ int rstream_multipath_socket(int family) {
   return fd < 0 ? -errno : fd;
 }
 
+int rstream_datagram_socket(int family) {
+  int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  return fd < 0 ? -errno : fd;
+}
+
 int rstream_accept(int listener, void *address) {
   socklen_t length = sizeof(struct sockaddr_storage);
   int fd = accept4(listener, address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -12,6 +12,9 @@ int rstream_stream_socket(int family);
 /* The same with Multipath TCP (RFC 8684). Systems without it return -EPROTONOSUPPORT or the like. */
 int rstream_multipath_socket(int family);
 
+/* A non-blocking, close-on-exec datagram socket of a family. Returns the descriptor or -errno. */
+int rstream_datagram_socket(int family);
+
 /* Accepts a connection as a non-blocking, close-on-exec socket; writes the peer's address to the sockaddr_storage at
  * `address`. Returns the descriptor or -errno. */
 int rstream_accept(int listener, void *address);
