@@ -34,9 +34,8 @@ FOREIGN = {"uv_loop_s": "libuv's `uv_loop_t`."}
 
 def escaped(text):
     """Text in which brackets are no links, angles no HTML and stars no emphasis, but as they are between backticks."""
-    parts = re.split(r"(`[^`]*`)", text)
-    escape = lambda part: re.sub(r"([\[\]<>*])", r"\\\1", re.sub(r"(https?://[^\s,;|]*)", r"`\1`", part))
-    return "".join(part if part.startswith("`") else escape(part) for part in parts)
+    parts = re.split(r"(`[^`]*`)", re.sub(r"(https?://[^\s,;|]*)", r"`\1`", text))
+    return "".join(part if part.startswith("`") else re.sub(r"([\[\]<>*])", r"\\\1", part) for part in parts)
 
 
 def sentence(text):

@@ -2,7 +2,7 @@
 // Made by generate.py from rstream/inventory.h.
 //! What is online at an engine: lists of tunnels and clients.
 //!
-//! Requests go to the engine's HTTP API at the client's engine, `https://\<engine\>/api`, with the client's own
+//! Requests go to the engine's HTTP API at the client's engine, `https://<engine>/api`, with the client's own
 //! identity: its token, or its client certificate. They take the same way as everything else of the client (trusted
 //! CA, server name, verification), on connections of their own that are kept for 90 s, four at most. A request
 //! takes 5 s at most, or timeouts.operationMs where that is less, and is tried a second time when the network
@@ -13,8 +13,7 @@
 //!
 //! | resource | filters |
 //! | --- | --- |
-//! | RSTREAM_TUNNELS | id, name, type, status, client_id, user_id, protocol, hostname, publish ("true" or "false"), |
-//! |  | http_version, labels.\<key\> |
+//! | RSTREAM_TUNNELS | id, name, type, status, client_id, user_id, protocol, hostname, publish ("true" or "false"), http_version, labels.\<key\> |
 //! | RSTREAM_CLIENTS | id, status, user_id, agent, channel, version, os, arch, protocol_version, labels.\<key\> |
 //!
 //! Errors given to the callbacks here: RSTREAM_EENGINE_API_HTTP (the engine answered with another status than

@@ -3,6 +3,17 @@
 //! Which library this is and what it can do.
 //!
 //! Every function here may be called from any thread.
+//!
+//! What a build can do is told in words:
+//!
+//! | name | meaning |
+//! | --- | --- |
+//! | transport.tls | clients reach the engine over TLS |
+//! | tunnel.bytestream | tunnels whose streams carry bytes: published ones, private ones and dialing |
+//! | tunnel.forward | rstream_tunnel_forward() |
+//! | stream.fd | rstream_stream_into_fd() |
+//! | engine | the embedded engine (engine.h) |
+//! | inventory | lists of tunnels and clients (inventory.h) |
 use std::os::raw::{c_char, c_int, c_uint};
 
 /// Version of the headers. The ABI only grows within one major version (SONAME librstream.so.1).
@@ -34,8 +45,8 @@ extern "C" {
     ///
     /// Returns "1.4.5" and the like, never NULL; static storage.
     pub fn rstream_protocol_version() -> *const c_char;
-    /// What this build can do: words separated by one space, e.g. "transport.tls tunnel.bytestream engine". A word that
-    /// is listed never changes its meaning; new ones are appended.
+    /// What this build can do: words of the table above, separated by one space. A word never changes its meaning; new
+    /// ones are appended.
     ///
     /// Returns the words, never NULL; static storage.
     pub fn rstream_features() -> *const c_char;

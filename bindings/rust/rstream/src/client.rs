@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// sent::<rstream::Client>();
 /// ```
 pub struct Client {
-    node: Rc<ClientNode>,
+    pub(crate) node: Rc<ClientNode>,
 }
 
 pub(crate) struct ClientNode {

@@ -184,7 +184,8 @@ impl Error {
         self.code.name()
     }
 
-    /// The code the engine sent, when the code is [`Code::ENGINE`].
+    /// The code the engine sent, when the code is [`Code::ENGINE`]; the HTTP status of its API, when it is
+    /// [`Code::ENGINE_API_HTTP`].
     pub fn engine_code(&self) -> Option<EngineCode> {
         self.engine_code
     }

@@ -19,12 +19,14 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod client;
+mod context;
 mod control;
 mod end;
 mod engine;
 mod error;
 mod event_loop;
 mod gate;
+mod inventory;
 mod loop_node;
 mod node;
 mod operation;
@@ -38,11 +40,13 @@ mod version;
 pub mod log;
 
 pub use client::Client;
+pub use context::Context;
 pub use control::Control;
 pub use engine::Engine;
 pub use error::{Code, EngineCode, Error, Result};
 pub use event_loop::{Loop, LoopHandle, UvLoop};
 pub use gate::Poster;
+pub use inventory::{Check, Entry, Filters, Inventory};
 pub use operation::Operation;
 pub use settings::{Config, EngineOptions, TunnelOptions};
 pub use stream::{IntoFdError, Stream};

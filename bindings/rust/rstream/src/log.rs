@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where the library's log lines go. No line ever contains a token, a secret or a key.
 use crate::error::{checked, text, Code, Error, Result};
+use crate::loop_node::discard;
 use rstream_sys as sys;
 use std::cell::Cell;
-use std::mem::forget;
 use std::os::raw::{c_char, c_int, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::null_mut;
@@ -122,7 +122,7 @@ unsafe extern "C" fn line(level: c_int, module: *const c_char, message: *const c
     let _ = IS_INSIDE.try_with(|inside| inside.set(true));
     let call = AssertUnwindSafe(move || sink(Level::from_raw(level), module, message));
     if let Err(payload) = catch_unwind(call) {
-        forget(payload);
+        discard(payload);
     }
     let _ = IS_INSIDE.try_with(|inside| inside.set(false));
 }

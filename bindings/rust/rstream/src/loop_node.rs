@@ -129,8 +129,8 @@ impl LoopNode {
             };
         }
         if self.panic.borrow().is_some() {
-            // One panic is as much as can be resumed, and a payload may panic when it is dropped.
-            return forget(payload);
+            // One panic is as much as can be resumed.
+            return discard(payload);
         }
         *self.panic.borrow_mut() = Some(payload);
         if self.is_own {
@@ -207,6 +207,13 @@ unsafe extern "C" fn closed(data: *mut c_void) {
         drop(node);
     });
     if let Err(payload) = catch_unwind(last) {
-        forget(payload);
+        discard(payload);
+    }
+}
+
+/// Drops a panic that nobody hears of. What it carries may itself panic when it is dropped, but not for ever.
+pub(crate) fn discard(payload: Payload) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        forget(again);
     }
 }

@@ -158,3 +158,74 @@ impl<N, T> Ticket<N, T> {
         unsafe { Box::from_raw(data.cast()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn poll(operation: &mut Operation<u8>, count: &Arc<Count>) -> Poll<Result<u8>> {
+        let waker = Waker::from(count.clone());
+        Pin::new(operation).poll(&mut Context::from_waker(&waker))
+    }
+
+    #[test]
+    fn the_latest_waker_is_woken_once() {
+        let mut started = None;
+        let mut operation = Operation::start(|completion| {
+            started = Some(completion);
+            Ok(())
+        });
+        let (first, second) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        for count in [&first, &first, &second] {
+            assert!(poll(&mut operation, count).is_pending());
+        }
+        assert_eq!(Arc::strong_count(&first), 1);
+        started.unwrap().complete(Ok(7));
+        assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (0, 1));
+        assert_eq!(Arc::strong_count(&second), 1);
+        assert!(matches!(poll(&mut operation, &second), Poll::Ready(Ok(7))));
+    }
+
+    #[test]
+    fn what_cannot_start_is_an_error_at_once() {
+        let mut operation = Operation::start(|_| Err(Error::from(Code::LOOP_CLOSED)));
+        let count = Arc::new(Count::default());
+        assert!(matches!(poll(&mut operation, &count), Poll::Ready(Err(error)) if error.code() == Code::LOOP_CLOSED));
+    }
+
+    #[test]
+    fn whoever_drops_an_operation_wakes_nobody() {
+        let mut started = None;
+        let mut operation = Operation::start(|completion| {
+            started = Some(completion);
+            Ok(())
+        });
+        let count = Arc::new(Count::default());
+        assert!(poll(&mut operation, &count).is_pending());
+        drop(operation);
+        assert_eq!(Arc::strong_count(&count), 1);
+        let result = Rc::new(());
+        let late = Completion::calling({
+            let result = result.clone();
+            move |_: Result<()>| drop(result)
+        });
+        late.complete(Ok(()));
+        late.complete(Ok(()));
+        assert_eq!(Rc::strong_count(&result), 1);
+        started.unwrap().complete(Ok(7));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+    }
+}

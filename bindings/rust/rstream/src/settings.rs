@@ -51,7 +51,7 @@ macro_rules! settings {
                 Ok(self)
             }
 
-            pub(crate) fn raw(&self) -> *const sys::$raw {
+            pub(crate) fn raw(&self) -> *mut sys::$raw {
                 self.raw
             }
         }
