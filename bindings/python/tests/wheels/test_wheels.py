@@ -44,8 +44,8 @@ class Environment:
         venv.create(folder, symlinks=True)
         self.python = folder / "bin" / "python"
         self.site = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", self.python]
-        subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", wheel], check=True, timeout=SECONDS)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(self.python)]
+        subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)], check=True, timeout=SECONDS)
 
     def run(self, program: str, **variables: str) -> subprocess.CompletedProcess[str]:
         left_out = ("RSTREAM_", "PYTHON", "LD_", "SSL_CERT")
@@ -63,7 +63,8 @@ class Environment:
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     output = tmp_path_factory.mktemp("wheels")
-    command = [sys.executable, PACKAGE / "build_wheels.py", "--library", BUILD / "librstream.so.1", "--output", output]
+    script, library = str(PACKAGE / "build_wheels.py"), str(BUILD / "librstream.so.1")
+    command = [sys.executable, script, "--library", library, "--output", str(output)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS)
     pure, bundled = map(Path, done.stdout.split())
     return {"pure": pure, "bundled": bundled}
