@@ -7,9 +7,10 @@ import RstreamWire
 /// Knows an engine and how to reach it; opens control channels and dials private tunnels.
 public final class Client: LoopChild {
   public let loop: Loop
-  public let settings: ClientSettings
+  public private(set) var settings: ClientSettings
   let transport: Transport
   let apiConnections: APIConnectionPool
+  let engineSource: EngineSource
   private let identity = ClientIdentity()
   private var members: [ObjectIdentifier: any ClientMember] = [:]
   private var state = State.open
@@ -30,6 +31,7 @@ public final class Client: LoopChild {
     }
     self.loop = loop
     self.settings = settings
+    engineSource = EngineSource(settings, environment: environment)
     transport = try Transport(loop, settings, network)
     apiConnections = APIConnectionPool(loop)
     loop.childOpened(self)
@@ -38,7 +40,15 @@ public final class Client: LoopChild {
   /// Opens a control channel.
   public func connect(_ done: @escaping (Result<ControlChannel, Failure>) -> Void) throws(Failure) {
     try checkOpen("connect")
-    add(ControlOpening(self, done))
+    whenEngineIsKnown("open a control channel") { [self] in
+      add(
+        ControlOpening(self) { [self] result in
+          if case .failure(let failure) = result { learn(from: failure) }
+          done(result)
+        })
+    } orElse: {
+      done(.failure($0))
+    }
   }
 
   /// Opens a stream to a private bytestream tunnel.
@@ -46,7 +56,11 @@ public final class Client: LoopChild {
     try checkOpen("dial")
     let target = trimmed(nameOrID)
     guard !target.isEmpty else { throw Failure(ErrorCode.invalidTunnel, "dial: the tunnel's name or id is blank") }
-    add(Dial(self, target, done))
+    whenEngineIsKnown("dial \(target)") { [self] in
+      add(Dial(self, target, done))
+    } orElse: {
+      done(.failure($0))
+    }
   }
 
   /// Ends everything that belongs to the client: control channels in an orderly way, streams at once.
@@ -61,6 +75,18 @@ public final class Client: LoopChild {
   }
 
   public var isOpen: Bool { state == .open }
+
+  /// Takes the address that the control plane has told.
+  func use(_ engine: EngineAddress) throws(Failure) {
+    settings.resolvedEngine = engine
+    let network: NetworkSettings
+    do throws(ConfigError) {
+      network = try settings.network { engineSource.proxyVariables[$0] }
+    } catch {
+      throw Failure(error)
+    }
+    try transport.use(engine, network, settings)
+  }
 
   func checkOpen(_ attempt: String) throws(Failure) {
     guard state == .open else { throw Failure(ErrorCode.clientClosed, "\(attempt): the client is closed") }

@@ -11,9 +11,9 @@ final class Transport {
 
   private let loop: Loop
   private let context: TLSContext
-  private let engine: ServerEndpoint
+  private var engine: ServerEndpoint
   private let apiContext: TLSContext
-  private let path: NetworkPath
+  private var path: NetworkPath
   private let sessions = TLSSessionStore()
   /// Sessions belong to the protocol they were made for.
   private let apiSessions = TLSSessionStore()
@@ -24,14 +24,13 @@ final class Transport {
   var hasCertificate: Bool { context.hasCertificate }
 
   init(_ loop: Loop, _ settings: ClientSettings, _ network: NetworkSettings) throws(Failure) {
-    guard let address = settings.engine else {
-      throw Failure(ErrorCode.engineRequired, "no engine address is configured")
-    }
     self.loop = loop
     addresses = AddressCache(loop)
     connectTimeout = UInt64(settings.connectTimeoutMilliseconds)
     path = try NetworkPath(network, trusting: settings.caFile)
-    engine = ServerEndpoint(host: address.host, port: address.port, serverName: settings.serverName)
+    // Nobody connects before the engine is known.
+    engine = ServerEndpoint(
+      host: settings.engine?.host ?? "", port: settings.engine?.port ?? 0, serverName: settings.serverName)
     var tls = TLSContext.ClientSettings()
     tls.caFile = settings.caFile
     tls.skipsVerification = settings.insecureSkipVerify
@@ -47,6 +46,16 @@ final class Transport {
     tls.alpn = [Self.alpn]
     context = try TLSContext(client: tls)
     apiContext = TLSContext(sharing: context, alpn: [Self.apiALPN])
+  }
+
+  /// Goes to another engine from now on, on the way that the settings mean for that.
+  func use(_ address: EngineAddress, _ network: NetworkSettings, _ settings: ClientSettings) throws(Failure) {
+    let endpoint = ServerEndpoint(host: address.host, port: address.port, serverName: settings.serverName)
+    guard endpoint != engine else { return }
+    path = try NetworkPath(network, trusting: settings.caFile)
+    engine = endpoint
+    sessions.removeAll()
+    apiSessions.removeAll()
   }
 
   typealias Completion = (Result<ByteChannel, Failure>) -> Void

@@ -25,6 +25,8 @@ public struct ClientSettings: Sendable {
 
   var given = SettingTable<Key>()
   var loaded = LoadedSettings()
+  /// The address that the control plane has told.
+  public var resolvedEngine: EngineAddress?
 
   public init() {}
 
@@ -72,8 +74,14 @@ public struct ClientSettings: Sendable {
 // MARK: - Typed values
 
 extension ClientSettings {
-  /// The engine's host and port, normalized; nothing when it is not set.
-  public var engine: EngineAddress? { text(.engine).flatMap { try? EngineAddress($0) } }
+  /// The engine's host and port, normalized; nothing when it is not set and nobody has told it.
+  public var engine: EngineAddress? { resolvedEngine ?? text(.engine).flatMap { try? EngineAddress($0) } }
+
+  /// The managed project whose engine the control plane has to tell; nothing when the engine is known.
+  public var project: ManagedProject? {
+    guard region != nil || text(.engine) == nil, let endpoint = projectEndpoint, let apiURL else { return nil }
+    return ManagedProject(apiURL: apiURL, endpoint: endpoint, region: region)
+  }
 
   /// Nothing when none is to be used.
   public var token: String? { flag(.noToken) ? nil : text(.token)?.trimmed() }

@@ -64,16 +64,11 @@ extension ClientSettings {
             + "set projectEndpoint, or choose a context of a managed project")
       }
     }
-    guard engine == nil || region != nil else { return }
-    guard projectEndpoint != nil else {
+    guard engine != nil || projectEndpoint != nil else {
       throw ConfigError(
         .engineRequired,
         "no engine address is configured; set engine or RSTREAM_ENGINE, or choose a context with RSTREAM_CONTEXT")
     }
-    throw ConfigError(
-      .engineRequired,
-      "\(named(.projectEndpoint)): this build does not ask the control plane for the engine's address; "
-        + "set engine or RSTREAM_ENGINE")
   }
 
   // MARK: Transport

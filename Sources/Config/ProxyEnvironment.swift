@@ -7,6 +7,13 @@ public enum ProxyEnvironment {
     "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy",
   ]
 
+  /// The variables as they are now, for an engine that is not known yet.
+  public static func variables(_ lookup: (String) -> String?) -> [String: String] {
+    var found: [String: String] = [:]
+    for name in variables + ["NO_PROXY", "no_proxy"] { found[name] = lookup(name) }
+    return found
+  }
+
   /// The proxy for an engine; nothing when none is named or NO_PROXY excepts the engine. Loopback is never proxied.
   public static func proxy(for engine: EngineAddress, _ lookup: (String) -> String?) throws(ConfigError) -> ProxyURL? {
     func value(_ name: String) -> String? { lookup(name)?.trimmed().nonEmpty }

@@ -39,13 +39,12 @@ extension Client {
     if let limit { params.append(JSONMember("limit", .integer(Int64(limit)))) }
     if !filters.isEmpty { params.append(JSONMember("filters", filters.json)) }
     let path = filters.resource.path + Self.query(params)
-    add(
-      APIRequest(self, attempt, path) {
-        done(
-          Self.read($0) { bytes throws(Failure) in
-            try Inventory(list: bytes, of: filters.resource, attempt)
-          })
-      })
+    ask(attempt, path) {
+      done(
+        Self.read($0) { bytes throws(Failure) in
+          try Inventory(list: bytes, of: filters.resource, attempt)
+        })
+    }
   }
 
   /// Asks for one live tunnel.
@@ -54,22 +53,28 @@ extension Client {
     guard !id.isEmpty else { throw Failure(ErrorCode.invalidTunnel, "get a tunnel: the tunnel's id is blank") }
     let attempt = "get tunnel \(id)"
     try checkOpen(attempt)
-    add(
-      APIRequest(self, attempt, "/tunnels/\(percentEncoded(id.utf8))") {
-        done(
-          Self.read($0) { bytes throws(Failure) in
-            try Inventory(tunnel: bytes, attempt)
-          })
-      })
+    ask(attempt, "/tunnels/\(percentEncoded(id.utf8))") {
+      done(
+        Self.read($0) { bytes throws(Failure) in
+          try Inventory(tunnel: bytes, attempt)
+        })
+    }
   }
 
   /// Asks the engine how it is; nothing as failure means well.
   public func check(_ what: EngineCheck, _ done: @escaping (Failure?) -> Void) throws(Failure) {
     try checkOpen(what.attempt)
-    add(
-      APIRequest(self, what.attempt, what.path) { result in
-        if case .failure(let failure) = result { done(failure) } else { done(nil) }
-      })
+    ask(what.attempt, what.path) { result in
+      if case .failure(let failure) = result { done(failure) } else { done(nil) }
+    }
+  }
+
+  private func ask(_ attempt: String, _ path: String, _ done: @escaping APIRequest.Completion) {
+    whenEngineIsKnown(attempt) { [self] in
+      add(APIRequest(self, attempt, path, done))
+    } orElse: {
+      done(.failure($0))
+    }
   }
 
   /// The query that carries parameters; none at all when there are none.
