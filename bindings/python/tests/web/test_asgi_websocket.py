@@ -442,6 +442,29 @@ def test_the_end_of_the_tunnel_closes_with_1012(serve_asgi: Serve) -> None:
     assert read_all(connection) == b""
 
 
+def test_an_application_that_goes_on_is_cut(serve_asgi: Serve) -> None:
+    cancelled = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    site = serve_asgi(app, shutdown_timeout=0.2)
+    connection = site.dial()
+    connection.sendall(handshake())
+    read_until(connection, b"\r\n\r\n")
+    begin = time.monotonic()
+    site.close()
+    site.wait()
+    assert cancelled.is_set() and time.monotonic() - begin < 5
+    assert read_all(connection) == b"\x88\x02\x03\xf4"
+
+
 def test_starlette(serve_asgi: Serve, join: Connect) -> None:
     left = threading.Event()
 

@@ -135,9 +135,14 @@ class Frames:
             if reader is not None:
                 await asyncio.wait([reader], timeout=_CLOSE_SECONDS)
         finally:
-            if reader is not None:
-                reader.cancel()
-                await asyncio.wait([reader])
+            self.abandon()
+        if reader is not None:
+            await asyncio.wait([reader])
+
+    def abandon(self) -> None:
+        """Stops reading; the stream is ended by others."""
+        if self._reader is not None:
+            self._reader.cancel()
 
     def _drain(self) -> None:
         """The server is about to end."""

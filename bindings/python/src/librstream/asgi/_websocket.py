@@ -52,15 +52,18 @@ class WebSocketSession:
         code = 1000
         try:
             await asyncio.ensure_future(app(scope, self.receive, self.send))
+        except asyncio.CancelledError:
+            if self._frames is not None:
+                self._frames.abandon()
+            raise
         except Exception as error:
             report(logger, self._exchange, "the ASGI application failed", error)
             code = 1011
         else:
             if not self._exchange.is_complete:
                 report(logger, self._exchange, "the ASGI application did not answer the handshake")
-        finally:
-            if self._frames is not None:
-                await self._frames.finish(code)
+        if self._frames is not None:
+            await self._frames.finish(code)
         await self._exchange.fail(500)
 
     async def _read_handshake(self) -> Request | None:
