@@ -49,6 +49,7 @@
 //! | transport.bind.interface | string | - | network interface that connections leave by |
 //! | transport.bind.address | ip | - | local address of connections |
 //! | transport.ipFamily | string | - | ipv4 or ipv6: nothing else is used |
+//! | transport.happyEyeballs | bool | true | try further addresses while the first is silent (RFC 8305) |
 //! | transport.dns.override | string | - | name server, host\[:port\] |
 //! | transport.dns.tls | bool | false | ask it over TLS |
 //! | transport.dns.serverName | string | - | its name in its certificate |
