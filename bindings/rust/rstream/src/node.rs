@@ -166,7 +166,8 @@ pub(crate) fn close(object: &dyn Object) -> Result<()> {
     }
     // SAFETY: the object was open until now, and nobody else closes it.
     let started = checked(unsafe { object.end(raw, node.data()) });
-    object.release();
+    // Callbacks are foreign code also when they are dropped, and whoever closes has more to close.
+    node.on.guard(|| object.release());
     started.map(drop)
 }
 

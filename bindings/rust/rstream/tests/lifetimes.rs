@@ -3,7 +3,7 @@
 //! before and after their results: nothing is used after it is gone, and all that was moved into a callback is dropped.
 mod common;
 use common::*;
-use rstream::{Client, Code, Control, Engine, Loop, LoopHandle, Stream, Tunnel, TunnelOptions};
+use rstream::{Client, Code, Config, Control, Engine, Loop, LoopHandle, Stream, Tunnel, TunnelOptions};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -266,6 +266,28 @@ fn what_came_for_a_dropped_operation_is_not_lost() {
     dialed.send(" third").unwrap();
     world.until(|| seen.borrow().len() == 12);
     assert_eq!(*seen.borrow(), b"second third");
+}
+
+#[test]
+fn what_was_written_is_sent_though_all_is_dropped() {
+    let world = World::new();
+    let (_control, tunnel) = world.tunnel("t");
+    let (address, ca_file) = (world.engine.address().unwrap(), world.engine.ca_file().unwrap());
+    let sent = noise(3 << 20);
+    let wanted = sent.clone();
+    // Another program, so to say, whose own loop ends at once.
+    let dialer = std::thread::spawn(move || {
+        let mut config = Config::new().unwrap();
+        config.set("engine", address).unwrap().set("transport.tls.caFile", ca_file.display()).unwrap();
+        let on = Loop::new().unwrap();
+        let client = Client::new(&on, &config).unwrap();
+        let stream = on.block_on(client.dial("t")).unwrap();
+        stream.send(&sent).unwrap();
+        drop((stream, client, on));
+    });
+    let received = world.on.block_on(async { read_all(&tunnel.accept().await.unwrap()).await });
+    dialer.join().unwrap();
+    assert!(received.unwrap() == wanted);
 }
 
 trait IntoReady<T> {

@@ -110,22 +110,25 @@ fn posts_and_the_end_of_the_loop_may_meet() {
 
 #[test]
 fn other_threads_wake_what_waits() {
-    let on = Loop::new().unwrap();
-    for is_task in [false, true] {
-        let (signal, done) = (Signal::default(), Signal::default());
-        let (giving, telling) = (signal.clone(), done.clone());
-        let giver = thread::spawn(move || giving.give());
-        if is_task {
-            on.spawn(async move {
-                signal.await;
-                telling.give();
-            })
-            .unwrap();
-            on.block_on(done);
-        } else {
-            on.block_on(signal);
+    // An empty loop waits in another way than one that has something to do.
+    let (world, empty) = (World::new(), Loop::new().unwrap());
+    for on in [&world.on, &empty].repeat(50) {
+        for is_task in [false, true] {
+            let (signal, done) = (Signal::default(), Signal::default());
+            let (giving, telling) = (signal.clone(), done.clone());
+            let giver = thread::spawn(move || giving.give());
+            if is_task {
+                on.spawn(async move {
+                    signal.await;
+                    telling.give();
+                })
+                .unwrap();
+                on.block_on(done);
+            } else {
+                on.block_on(signal);
+            }
+            giver.join().unwrap();
         }
-        giver.join().unwrap();
     }
 }
 

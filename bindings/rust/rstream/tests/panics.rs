@@ -112,6 +112,16 @@ fn values_that_panic_when_they_are_dropped() {
         })
         .unwrap();
     assert_eq!(panic_of(|| drop(world.on.run())), "dropped");
+    // In a callback that goes with its handle.
+    let (_control, tunnel) = world.tunnel("t");
+    let bomb = Bomb;
+    tunnel
+        .listen(move |_| {
+            let _ = &bomb;
+        })
+        .unwrap();
+    drop(tunnel);
+    assert_eq!(panic_of(|| drop(world.on.run())), "dropped");
     let bomb = Bomb;
     world
         .on
