@@ -14,6 +14,13 @@
 //! | stream.fd | rstream_stream_into_fd() |
 //! | engine | the embedded engine (engine.h) |
 //! | inventory | lists of tunnels and clients (inventory.h) |
+//! | proxy.http | proxies by HTTP CONNECT: transport.proxy.http (config.h) |
+//! | proxy.socks5 | proxies by SOCKS5: transport.proxy.socks5 |
+//! | dns.override | name servers of one's own: transport.dns.override |
+//! | dns.tls | asked over TLS: transport.dns.tls |
+//! | dns.dnssec | whose answers they have validated: transport.dns.dnssec |
+//! | bind | local address, interface and IP version: transport.bind, transport.ipFamily |
+//! | mptcp | Multipath TCP: transport.mptcp |
 use std::os::raw::{c_char, c_int, c_uint};
 
 /// Version of the headers. The ABI only grows within one major version (SONAME librstream.so.1).
