@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program in the README, compiled and used as it stands there."""
+"""The programs in C and C++ of README and bindings/README, compiled and used as they stand there."""
 
 import http.server
 import json
@@ -12,9 +12,10 @@ import subprocess
 import threading
 
 import pytest
-from conftest import SOURCE, run
+from conftest import SOURCE, compiler, run
 
 README = (SOURCE / "README.md").read_text()
+BINDINGS = (SOURCE / "bindings/README.md").read_text()
 
 
 class Hello(http.server.BaseHTTPRequestHandler):
@@ -96,3 +97,19 @@ def test_program_publishes_a_web_server(tmp_path, environment, engine, web_serve
 def test_program_is_short():
     [program] = re.findall(r"^```c\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert len(program.splitlines()) <= 30
+
+
+@pytest.mark.parametrize("family", ["gcc", "clang"])
+def test_cpp_program_greets(tmp_path, environment, engine, build_dir, start, family):
+    [program] = re.findall(r"^```cpp\n(.*?)^```$", BINDINGS, re.MULTILINE | re.DOTALL)
+    [compilation] = re.findall(r"^    c\+\+ (.*greeter\.cpp .*)$", BINDINGS, re.MULTILINE)
+    (tmp_path / "greeter.cpp").write_text(program)
+    command = f"'{compiler('c++', family)}' -Wall -Wextra -Wpedantic -Werror {compilation}"
+    run("sh", "-c", command, cwd=tmp_path, env=environment)
+
+    environment |= {"RSTREAM_ENGINE": engine["address"], "RSTREAM_CA_FILE": engine["ca_file"]}
+    greeter = start(tmp_path / "greeter", env=environment, stdout=subprocess.PIPE)
+    assert greeter.stdout.readline() == "greeter is online\n"
+    dial = [build_dir / "rstreamctl", "dial", "greeter"]
+    answer = subprocess.run(dial, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    assert answer.stdout == "hello\n", answer
