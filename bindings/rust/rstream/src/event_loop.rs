@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-use crate::error::Result;
+use crate::error::{checked, Result};
 use crate::gate::{Gate, Poster};
 use crate::loop_node::LoopNode;
 use rstream_sys as sys;
@@ -33,6 +33,7 @@ use std::time::Duration;
 /// ```
 pub struct Loop {
     handle: LoopHandle,
+    fd: RawFd,
 }
 
 /// The caller's libuv loop, which the caller runs.
@@ -92,7 +93,10 @@ impl Loop {
         crate::log::refuse_inside()?;
         // SAFETY: `out` receives a loop, which the node closes.
         let node = LoopNode::new(true, |out| unsafe { sys::rstream_loop_new(out) })?;
-        Ok(Loop { handle: LoopHandle { node } })
+        let mut on = Loop { handle: LoopHandle { node }, fd: -1 };
+        // SAFETY: the loop is open, and its own.
+        on.fd = checked(unsafe { sys::rstream_loop_fd(on.node.raw()?) })?;
+        Ok(on)
     }
 
     /// Runs until nothing is left to wait for (false) or the loop was stopped (true).
@@ -174,7 +178,7 @@ impl Loop {
 
     /// Waits until the loop has something to do.
     fn wait(&self) {
-        let mut watched = PollFd { fd: self.as_raw_fd(), events: POLLIN, revents: 0 };
+        let mut watched = PollFd { fd: self.fd, events: POLLIN, revents: 0 };
         let milliseconds = self.timeout().map_or(-1, |time| time.as_millis().try_into().unwrap_or(c_int::MAX));
         // SAFETY: one structure is passed, as the number says. Whatever comes out of it, the loop is looked at next.
         unsafe { poll(&mut watched, 1, milliseconds) };
@@ -215,8 +219,7 @@ impl Wake for Blocked {
 /// The descriptor that becomes readable when [`Loop::run_nowait`] has something to do. It is not to be read or closed.
 impl AsRawFd for Loop {
     fn as_raw_fd(&self) -> RawFd {
-        // SAFETY: the loop is open, and its own.
-        self.node.raw().map_or(-1, |raw| unsafe { sys::rstream_loop_fd(raw) })
+        self.fd
     }
 }
 
@@ -224,7 +227,7 @@ impl AsRawFd for Loop {
 impl AsFd for Loop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor stays open while the loop does, which `self` keeps open.
-        unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 }
 

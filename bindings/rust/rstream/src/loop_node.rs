@@ -189,13 +189,18 @@ impl LoopNode {
         // SAFETY: this is the loop's thread, since handles do not leave it, and `life` is C's share. An own loop is not
         // inside one of its callbacks, since whoever runs it has borrowed it. A loop that is not closed keeps its share.
         unsafe { sys::rstream_loop_close(raw, Some(closed), life) };
+        if self.is_own {
+            drop(self.counted.take());
+        }
     }
 }
 
 unsafe extern "C" fn closed(data: *mut c_void) {
     // SAFETY: C gives its share back, once.
     let node = unsafe { Rc::from_raw(data as *const LoopNode) };
-    drop(node.counted.take());
+    if !node.is_own {
+        drop(node.counted.take());
+    }
     node.guard(|| {
         let callback = node.on_closed.borrow_mut().take();
         if let Some(callback) = callback {

@@ -5,6 +5,7 @@ use common::*;
 use rstream::log::{set_level, set_sink, Level};
 use rstream::Loop;
 use std::cell::RefCell;
+use std::os::unix::io::{AsFd, AsRawFd};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -25,6 +26,7 @@ fn lines_go_to_the_sink() {
         LOOP.with(|on| {
             if let Some(on) = &*on.borrow() {
                 assert_eq!(on.run().unwrap_err().name(), "EBUSY");
+                assert_eq!(on.as_fd().as_raw_fd(), on.as_raw_fd());
             }
         });
         panic!("nobody hears of this");
