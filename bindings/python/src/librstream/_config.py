@@ -66,10 +66,8 @@ def check_supported(options: ClientOptions) -> None:
 
 def _milliseconds(name: str, seconds: float) -> str:
     if not math.isfinite(seconds):
-        raise ConfigurationError(
-            f"{name}: {seconds!r} is not a time in seconds",
-            code="ERR_RSTREAM_INVALID_CONFIG",
-        )
+        code = "ERR_RSTREAM_INVALID_TIMEOUT" if name.endswith("timeout") else "ERR_RSTREAM_INVALID_CONFIG"
+        raise ConfigurationError(f"{name}: {seconds!r} is not a time in seconds", code=code)
     return str(math.ceil(seconds * 1000 - 1e-6))
 
 
@@ -77,8 +75,8 @@ def settings_of(options: ClientOptions) -> dict[str, str | None]:
     """The settings of the C library that the options stand for."""
     tls = options.tls or TLSOptions()
     settings: dict[str, str | None] = {
-        "engine": options.engine,
-        "auth.token": options.token,
+        "engine": _not_blank(options.engine),
+        "auth.token": _not_blank(options.token),
         "auth.mtls.certificateFile": tls.cert_file,
         "auth.mtls.keyFile": tls.key_file,
         "transport.tls.caFile": tls.ca_file,
@@ -93,6 +91,10 @@ def settings_of(options: ClientOptions) -> dict[str, str | None]:
     if tls.insecure_skip_verify:
         settings["transport.tls.insecureSkipVerify"] = _flag(True)
     return settings
+
+
+def _not_blank(value: str | None) -> str | None:
+    return value if value and not value.isspace() else None
 
 
 def _flag(value: bool) -> str:

@@ -18,7 +18,6 @@ import asyncio
 import atexit
 import contextlib
 import ctypes
-import itertools
 import os
 import select
 import threading
@@ -28,6 +27,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from librstream import _capi
+from librstream._callbacks import Callbacks
 from librstream.errors import RstreamError, RuntimeError
 
 if TYPE_CHECKING:
@@ -41,136 +41,6 @@ _FINISH_SECONDS = 2.0
 _NO_PLAIN = _capi.PlainCallback()
 
 
-class _Callbacks:
-    """The C functions of one driver and what they call, by number.
-
-    The exceptions of what they call end here: none may pass through C.
-    """
-
-    def __init__(self, library: _capi.Library, report: Callable[[BaseException], None]):
-        self.once: dict[int, Callable[..., None]] = {}
-        self.always: dict[int, Callable[..., None]] = {}
-        self.readers: dict[int, StreamTransport] = {}
-        self._numbers = itertools.count(1)
-        once, always, readers = self.once, self.always, self.readers
-        borrowed_error = library.borrowed_error
-        string_at = ctypes.string_at
-
-        def plain(number: int | None) -> None:
-            try:
-                call = once.pop(number or 0, None)
-                if call is not None:
-                    call()
-            except BaseException as error:
-                report(error)
-
-        def result(handle: int | None, error: int | None, number: int | None) -> None:
-            try:
-                call = once.pop(number or 0, None)
-                if call is not None:
-                    call(handle, borrowed_error(error) if error else None)
-            except BaseException as failure:
-                report(failure)
-
-        def event(_handle: int | None, error: int | None, number: int | None) -> None:
-            try:
-                call = always.get(number or 0)
-                if call is not None:
-                    call(borrowed_error(error) if error else None)
-            except BaseException as failure:
-                report(failure)
-
-        def stream(_tunnel: int | None, handle: int, number: int | None) -> None:
-            try:
-                call = always.get(number or 0)
-                if call is None:
-                    library.stream_reset(handle, _NO_PLAIN, None)
-                else:
-                    call(handle)
-            except BaseException as failure:
-                report(failure)
-
-        def read(
-            _stream: int | None,
-            address: int | None,
-            length: int,
-            error: int | None,
-            number: int | None,
-        ) -> None:
-            try:
-                reader = readers.get(number or 0)
-                if reader is None:
-                    return
-                if length:
-                    reader.deliver(string_at(address or 0, length))
-                elif error:
-                    reader.fail(borrowed_error(error))
-                else:
-                    reader.deliver_end()
-            except BaseException as failure:
-                report(failure)
-
-        def forward(
-            _tunnel: int | None,
-            event: int,
-            peer: bytes | None,
-            bytes_in: int,
-            bytes_out: int,
-            error: int | None,
-            number: int | None,
-        ) -> None:
-            try:
-                call = always.get(number or 0)
-                if call is not None:
-                    failure = borrowed_error(error) if error else None
-                    call(event, _capi.text(peer), bytes_in, bytes_out, failure)
-            except BaseException as failed:
-                report(failed)
-
-        def stop(_engine: int | None, number: int | None) -> None:
-            try:
-                call = once.pop(number or 0, None)
-                if call is not None:
-                    call()
-            except BaseException as error:
-                report(error)
-
-        self.plain = _capi.PlainCallback(plain)
-        self.result = _capi.ResultCallback(result)
-        self.event = _capi.ResultCallback(event)
-        self.stream = _capi.StreamCallback(stream)
-        self.read = _capi.ReadCallback(read)
-        self.forward = _capi.ForwardCallback(forward)
-        self.stop = _capi.StopCallback(stop)
-
-    def number_once(self, call: Callable[..., None]) -> int:
-        """The number of a call that comes once."""
-        number = next(self._numbers)
-        self.once[number] = call
-        return number
-
-    def number_always(self, call: Callable[..., None]) -> int:
-        """The number of a call that comes until it is forgotten."""
-        number = next(self._numbers)
-        self.always[number] = call
-        return number
-
-    def number_reader(self, reader: StreamTransport) -> int:
-        number = next(self._numbers)
-        self.readers[number] = reader
-        return number
-
-    def forget(self, number: int) -> None:
-        self.once.pop(number, None)
-        self.always.pop(number, None)
-        self.readers.pop(number, None)
-
-    def forget_all(self) -> None:
-        self.once.clear()
-        self.always.clear()
-        self.readers.clear()
-
-
 class Driver:
     """One C loop on one asyncio loop, shared by everything there.
 
@@ -182,14 +52,13 @@ class Driver:
         library = _capi.library()
         self.library = library
         self.loop = loop
-        self.callbacks = _Callbacks(library, _Reporter(weakref.ref(self)))
+        self.callbacks = Callbacks(library, _Reporter(weakref.ref(self)))
         self.handle = library.new("make a loop", library.loop_new)
         self._run = library.loop_run_nowait
         self._timeout = library.loop_timeout
         # asyncio gets a descriptor of its own: it must not watch a number that
         # means something else once the C loop is gone.
         self._descriptor = os.dup(library.check(library.loop_fd(self.handle), "loop"))
-        self._process = os.getpid()
         self._thread = threading.get_ident()
         self._users = 0
         self._turning = False
@@ -237,12 +106,18 @@ class Driver:
         return not (self._closing or self._halted or self.loop.is_closed())
 
     def check_loop(self) -> None:
-        """Refuses calls from another asyncio loop than the one it runs on."""
+        """Refuses calls from another asyncio loop than the one it runs on, or after it."""
         if asyncio.get_running_loop() is not self.loop:
             raise RuntimeError(
                 "this object belongs to another event loop",
                 code="ERR_RSTREAM_WRONG_THREAD",
             )
+        self.check_usable()
+
+    def check_usable(self) -> None:
+        """Refuses calls when the C loop has gone, and with it everything on it."""
+        if not self.is_usable:
+            raise RuntimeError("the event loop is closed", code="ERR_RSTREAM_LOOP_CLOSED")
 
     # Turns
 
@@ -368,7 +243,8 @@ class Driver:
         """Closes an object of the C library; ``done`` is called when it is gone."""
         future: asyncio.Future[None] = self.loop.create_future()
         if self._halted or self.loop.is_closed():
-            # What drives C has gone, and with it ends everything.
+            # What drives C has gone, and everything has ended with it.
+            future.set_result(None)
             return future
 
         def ended() -> None:
@@ -416,7 +292,7 @@ class Driver:
     def finish(self) -> None:
         """Ends a C loop that asyncio drives no more: its asyncio loop was closed,
         or the interpreter is about to end."""
-        if self._closed or self._halted or self._process != os.getpid():
+        if self._closed or self._halted:
             return
         self._halted = True
         deadline = time.monotonic() + _FINISH_SECONDS
@@ -444,6 +320,12 @@ class Driver:
             # The C functions stay: the library knows their addresses.
             _abandoned.append(self.callbacks)
 
+    def abandon(self) -> None:
+        """Leaves the C loop as it is and never calls it again."""
+        self._halted = True
+        self.callbacks.forget_all()
+        _abandoned.append(self.callbacks)
+
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
             self.finish()
@@ -464,10 +346,19 @@ class _Reporter:
 
 _by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[Driver]] = weakref.WeakKeyDictionary()
 _alive: weakref.WeakSet[Driver] = weakref.WeakSet()
-_abandoned: list[_Callbacks] = []
+_abandoned: list[Callbacks] = []
 
 
 @atexit.register
 def _finish_all() -> None:
     for driver in list(_alive):
         driver.finish()
+
+
+def _leave_to_parent() -> None:
+    for driver in list(_alive):
+        driver.abandon()
+
+
+# What is open stays the parent's alone.
+os.register_at_fork(after_in_child=_leave_to_parent)

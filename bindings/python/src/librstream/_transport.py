@@ -415,6 +415,14 @@ class StreamTransport(asyncio.Transport):
 
         self._driver.loop.call_later(_STALL_SECONDS, look)
 
+    def abandon(self) -> None:
+        """The C loop has gone with the stream, and nobody runs what waits for it."""
+        self._closing = True
+        self._lost = True
+        self._draining = False
+        self._pieces.clear()
+        self._waiting.clear()
+
     def _fatal(self, error: Exception, message: str) -> None:
         self._driver.loop.call_exception_handler(
             {

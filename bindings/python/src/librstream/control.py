@@ -73,7 +73,7 @@ class ControlChannel:
         """
         error = await asyncio.shield(self._end)
         if error is not None:
-            raise error
+            raise error.with_traceback(None)
 
     async def create_tunnel(
         self,

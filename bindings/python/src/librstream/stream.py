@@ -45,6 +45,7 @@ class RstreamStream:
         self._id = text(library.stream_id(handle))
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._transport: StreamTransport | None = None
         self._ended: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -85,18 +86,19 @@ class RstreamStream:
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
 
     def _take(self, protocol: asyncio.BaseProtocol) -> StreamTransport:
+        self._native.driver.check_usable()
         handle = self._give_handle("use the stream")
         extra: dict[str, Any] = {
             "peername": (self._peer, 0) if self._peer else None,
             "stream_id": self._id,
         }
-        return StreamTransport(self._native, handle, protocol, extra)
+        self._transport = StreamTransport(self._native, handle, protocol, extra)
+        return self._transport
 
     def _give_handle(self, attempt: str) -> int:
         handle, self._handle = self._handle, None
         if handle is None:
-            why = "is closed" if self._writer is None else "is in use"
-            raise RuntimeError(f"{attempt}: the stream {why}", code="ERR_RSTREAM_STREAM_CLOSED")
+            raise RuntimeError(f"{attempt}: the stream is closed or in use", code="ERR_RSTREAM_STREAM_CLOSED")
         return handle
 
     def use_protocol(self, factory: Callable[[], _Protocol]) -> tuple[StreamTransport, _Protocol]:
@@ -119,6 +121,7 @@ class RstreamStream:
             OSError: there are too many open files.
         """
         driver = self._native.driver
+        driver.check_usable()
         handle = self._give_handle("turn the stream into a socket")
         descriptor = ctypes.c_int(-1)
         code = driver.library.stream_into_fd(handle, ctypes.byref(descriptor))
@@ -127,7 +130,9 @@ class RstreamStream:
             raise driver.library.code_error(code, "turn the stream into a socket")
         self._native.stream_left()
         driver.touch()
-        return socket.socket(fileno=descriptor.value)
+        connected = socket.socket(fileno=descriptor.value)
+        connected.setblocking(False)
+        return connected
 
     async def read(self, n: int = -1) -> bytes:
         """Up to ``n`` bytes, as soon as there are any; b"" at the end of the stream.
@@ -155,6 +160,10 @@ class RstreamStream:
         """A line with its end; without one at the end of the stream."""
         return await self.reader.readline()
 
+    def at_eof(self) -> bool:
+        """Whether the other side has ended its direction and all of it was read."""
+        return self.reader.at_eof()
+
     def write(self, data: Data) -> None:
         """Writes bytes; await :meth:`drain` before writing much more."""
         self.writer.write(data)
@@ -167,28 +176,36 @@ class RstreamStream:
         """Waits until the other side has taken enough of what was written."""
         await self.writer.drain()
 
+    def can_write_eof(self) -> bool:
+        """True: the own direction can end while the other one goes on."""
+        return True
+
     def write_eof(self) -> None:
         """Ends the own direction after what was written; reading may go on."""
         self.writer.write_eof()
 
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """``peername``, a pair of :attr:`peer` and 0, or ``stream_id``."""
+        return self.writer.get_extra_info(name, default)
+
     def is_closing(self) -> bool:
         """Whether the stream is closed or being closed."""
-        if self._writer is not None:
-            return self._writer.is_closing()
+        if self._transport is not None:
+            return self._transport.is_closing()
         return self._handle is None
 
     def close(self) -> None:
         """Ends the stream when what was written has been sent; what still arrives is
         dropped."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._transport is not None:
+            self._transport.close()
         elif self._handle is not None:
             self._end(self._native.driver.library.stream_close)
 
     def abort(self) -> None:
         """Ends the stream at once; the other side sees a reset."""
-        if self._writer is not None:
-            self._writer.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
         elif self._handle is not None:
             self._end(self._native.driver.library.stream_reset)
 
@@ -218,6 +235,6 @@ class RstreamStream:
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self)
             if self._native.driver.is_usable:
                 self.close()
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self)

@@ -97,7 +97,7 @@ class BytestreamTunnel:
             self._listen()
             return stream
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         self._listen()
         waiter: asyncio.Future[RstreamStream] = self._driver.loop.create_future()
         self._waiters.append(waiter)
@@ -161,7 +161,7 @@ class BytestreamTunnel:
         self._driver.check_loop()
         target = _target(host, port)
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         callbacks = self._driver.callbacks
         number = callbacks.number_always(_observer(on_connection))
         try:
@@ -186,7 +186,7 @@ class BytestreamTunnel:
             self._stop_listening()
         error = self._error
         if error is not None and error.code != "ERR_RSTREAM_TUNNEL_CLOSED":
-            raise error
+            raise error.with_traceback(None)
 
     def _listen(self) -> None:
         if self._listening or self._forwarding or self._handle is None:
@@ -199,7 +199,7 @@ class BytestreamTunnel:
 
     def _stop_listening(self) -> None:
         self._listening = False
-        if self._handle is not None:
+        if self._handle is not None and self._driver.is_usable:
             self._library.tunnel_listen(self._handle, _NO_STREAM, None)
 
     def _incoming(self, handle: int) -> None:

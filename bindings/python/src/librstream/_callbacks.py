@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the C library calls back: a few C functions that find the Python side by number."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from librstream import _capi
+
+if TYPE_CHECKING:
+    from librstream._transport import StreamTransport
+
+_NO_PLAIN = _capi.PlainCallback()
+
+
+class Callbacks:
+    """The C functions of one driver and what they call, by number.
+
+    The exceptions of what they call end here: none may pass through C.
+    """
+
+    def __init__(self, library: _capi.Library, report: Callable[[BaseException], None]):
+        self.once: dict[int, Callable[..., None]] = {}
+        self.always: dict[int, Callable[..., None]] = {}
+        self.readers: dict[int, StreamTransport] = {}
+        self._numbers = itertools.count(1)
+        once, always, readers = self.once, self.always, self.readers
+        borrowed_error = library.borrowed_error
+        string_at = ctypes.string_at
+
+        def plain(number: int | None) -> None:
+            try:
+                call = once.pop(number or 0, None)
+                if call is not None:
+                    call()
+            except BaseException as error:
+                report(error)
+
+        def result(handle: int | None, error: int | None, number: int | None) -> None:
+            try:
+                call = once.pop(number or 0, None)
+                if call is not None:
+                    call(handle, borrowed_error(error) if error else None)
+            except BaseException as failure:
+                report(failure)
+
+        def event(_handle: int | None, error: int | None, number: int | None) -> None:
+            try:
+                call = always.get(number or 0)
+                if call is not None:
+                    call(borrowed_error(error) if error else None)
+            except BaseException as failure:
+                report(failure)
+
+        def stream(_tunnel: int | None, handle: int, number: int | None) -> None:
+            try:
+                call = always.get(number or 0)
+                if call is None:
+                    library.stream_reset(handle, _NO_PLAIN, None)
+                else:
+                    call(handle)
+            except BaseException as failure:
+                report(failure)
+
+        def read(
+            _stream: int | None,
+            address: int | None,
+            length: int,
+            error: int | None,
+            number: int | None,
+        ) -> None:
+            try:
+                reader = readers.get(number or 0)
+                if reader is None:
+                    return
+                if length:
+                    reader.deliver(string_at(address or 0, length))
+                elif error:
+                    reader.fail(borrowed_error(error))
+                else:
+                    reader.deliver_end()
+            except BaseException as failure:
+                report(failure)
+
+        def forward(
+            _tunnel: int | None,
+            event: int,
+            peer: bytes | None,
+            bytes_in: int,
+            bytes_out: int,
+            error: int | None,
+            number: int | None,
+        ) -> None:
+            try:
+                call = always.get(number or 0)
+                if call is not None:
+                    failure = borrowed_error(error) if error else None
+                    call(event, _capi.text(peer), bytes_in, bytes_out, failure)
+            except BaseException as failed:
+                report(failed)
+
+        def stop(_engine: int | None, number: int | None) -> None:
+            try:
+                call = once.pop(number or 0, None)
+                if call is not None:
+                    call()
+            except BaseException as error:
+                report(error)
+
+        self.plain = _capi.PlainCallback(plain)
+        self.result = _capi.ResultCallback(result)
+        self.event = _capi.ResultCallback(event)
+        self.stream = _capi.StreamCallback(stream)
+        self.read = _capi.ReadCallback(read)
+        self.forward = _capi.ForwardCallback(forward)
+        self.stop = _capi.StopCallback(stop)
+
+    def number_once(self, call: Callable[..., None]) -> int:
+        """The number of a call that comes once."""
+        number = next(self._numbers)
+        self.once[number] = call
+        return number
+
+    def number_always(self, call: Callable[..., None]) -> int:
+        """The number of a call that comes until it is forgotten."""
+        number = next(self._numbers)
+        self.always[number] = call
+        return number
+
+    def number_reader(self, reader: StreamTransport) -> int:
+        number = next(self._numbers)
+        self.readers[number] = reader
+        return number
+
+    def forget(self, number: int) -> None:
+        self.once.pop(number, None)
+        self.always.pop(number, None)
+        self.readers.pop(number, None)
+
+    def forget_all(self) -> None:
+        """Nothing is called any more, and no stream calls C."""
+        self.once.clear()
+        self.always.clear()
+        for reader in self.readers.values():
+            reader.abandon()
+        self.readers.clear()
