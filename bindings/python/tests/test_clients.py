@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,8 @@ async def test_cancelled_connects_leave_nothing(engine: Engine) -> None:
 
 
 async def test_an_operation_that_takes_too_long() -> None:
-    async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as silent:
-        port = silent.sockets[0].getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
         async with Client(engine=f"127.0.0.1:{port}", connect_timeout=0.05) as client:
             with pytest.raises(RstreamError) as late:
                 await client.connect()

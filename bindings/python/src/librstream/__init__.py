@@ -30,6 +30,7 @@ from librstream.errors import (
     TransportError,
     UnsupportedFeatureError,
 )
+from librstream.names import engine_hostname, format_forwarding_address, generate_stable_domain
 from librstream.stream import RstreamStream
 from librstream.tunnel import BytestreamTunnel
 from librstream.types import (
@@ -101,6 +102,9 @@ __all__ = [
     "TunnelProperties",
     "UnsupportedFeatureError",
     "__version__",
+    "engine_hostname",
+    "format_forwarding_address",
+    "generate_stable_domain",
     "library_features",
     "library_path",
     "library_version",

@@ -32,6 +32,7 @@ class ClientOptions:
     region: str | None = None
     require_token: bool = False
     tls: TLSOptions | None = None
+    tunnel_transport: str | None = None
     token: str | None = None
     zero_rtt: bool = True
 
@@ -81,6 +82,7 @@ def settings_of(options: ClientOptions) -> dict[str, str | None]:
         "auth.mtls.keyFile": tls.key_file,
         "transport.tls.caFile": tls.ca_file,
         "transport.tls.serverName": tls.server_name,
+        "transport.mode": options.tunnel_transport,
         "zeroRtt": _flag(options.zero_rtt),
         "heartbeat.enabled": _flag(options.heartbeat),
         "timeouts.connectMs": _milliseconds("connect_timeout", options.connect_timeout),

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from librstream._config import ClientOptions
+from librstream import _capi
+from librstream._config import ClientOptions, native_config
 from librstream._native import NativeClient
 from librstream.control import ControlChannel
 from librstream.errors import RuntimeError
+from librstream.names import generate_stable_domain
 from librstream.stream import RstreamStream
 from librstream.types import TLSOptions
 
@@ -133,25 +135,39 @@ class Client:
     def with_options(
         self,
         *,
+        api_url: str | None = None,
+        config_path: str | None = None,
+        context: str | None = None,
+        control_plane_headers: Mapping[str, str] | None = None,
         engine: str | None = None,
         connect_timeout: float | None = None,
         heartbeat: bool | None = None,
         heartbeat_interval: float | None = None,
         operation_timeout: float | None = None,
         no_token: bool | None = None,
+        project_endpoint: str | None = None,
+        read_config_file: bool | None = None,
+        region: str | None = None,
         require_token: bool | None = None,
         token: str | None = None,
         tls: TLSOptions | None = None,
         zero_rtt: bool | None = None,
     ) -> Client:
-        """A new client with some options changed."""
+        """A new client with those options changed that are not None."""
         changed: dict[str, Any] = {
+            "api_url": api_url,
+            "config_path": config_path,
+            "context": context,
+            "control_plane_headers": control_plane_headers,
             "engine": engine,
             "connect_timeout": connect_timeout,
             "heartbeat": heartbeat,
             "heartbeat_interval": heartbeat_interval,
             "operation_timeout": operation_timeout,
             "no_token": no_token,
+            "project_endpoint": project_endpoint,
+            "read_config_file": read_config_file,
+            "region": region,
             "require_token": require_token,
             "token": token,
             "tls": tls,
@@ -230,6 +246,20 @@ class Client:
     ) -> RstreamStream:
         """The same as :meth:`dial`."""
         return await self.dial(tunnel, token=token, zero_rtt=zero_rtt)
+
+    async def generate_stable_hostname(self) -> str | None:
+        """A new host name for published tunnels that stays the same over reconnects when
+        it is kept; see :func:`librstream.generate_stable_domain`.
+
+        Raises:
+            ConfigurationError: a setting is invalid.
+            RuntimeError: ``ERR_RSTREAM_CLIENT_CLOSED``.
+        """
+        self._ensure_open()
+        library = _capi.library()
+        with native_config(library, self._options) as config:
+            engine = _capi.text(library.config_get(config, b"engine"))
+        return generate_stable_domain(engine)
 
     async def close(self) -> None:
         """Ends the control channels and their tunnels. Streams that were accepted or
