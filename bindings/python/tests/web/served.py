@@ -7,15 +7,17 @@ import http.client
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 import librstream
 
 SECONDS = 20
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -93,7 +95,7 @@ class World:
         self.thread.start()
         self.run(self._start())
 
-    def run(self, coroutine: Any) -> Any:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(SECONDS * 2)
 
     async def _start(self) -> None:

@@ -102,7 +102,7 @@ def test_bodies_in_pieces_of_any_size(serve_asgi: Serve, piece: int) -> None:
 
 
 def dechunk(data: bytes) -> bytes:
-    pieces = []
+    pieces: list[bytes] = []
     while True:
         size, _, data = data.partition(b"\r\n")
         if int(size, 16) == 0:

@@ -28,7 +28,8 @@ def join(context: ssl.SSLContext) -> Connect:
     """Connects the client of the package websockets to a published tunnel."""
 
     def join(site: Site, path: str = "/", **options: Any) -> ClientConnection:
-        return connect(site.url.replace("https", "wss", 1) + path, ssl=context, **options)
+        connection: ClientConnection = connect(site.url.replace("https", "wss", 1) + path, ssl=context, **options)
+        return connection
 
     return join
 
@@ -62,7 +63,16 @@ def recording(events: list[Any], ended: threading.Event, *messages: Any) -> Any:
 def test_text_and_binary(serve_asgi: Serve, join: Connect, compression: Any) -> None:
     with join(serve_asgi(echo, publish=True), compression=compression, max_size=None) as socket:
         assert bool(socket.protocol.extensions) == (compression is not None)
-        for data in ["", "text", "é" * 1000, b"", b"\x00\xff" * 500, "x" * 2_000_000, b"y" * 2_000_000]:
+        messages: list[str | bytes] = [
+            "",
+            "text",
+            "é" * 1000,
+            b"",
+            b"\x00\xff" * 500,
+            "x" * 2_000_000,
+            b"y" * 2_000_000,
+        ]
+        for data in messages:
             socket.send(data)
             assert socket.recv(timeout=20) == data
 
