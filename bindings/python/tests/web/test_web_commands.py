@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import flask
 import httpx
 import pytest
 from librstream._web.command import load
@@ -61,7 +62,7 @@ def test_loading() -> None:
     import apps
 
     assert load("apps:echo") is apps.echo
-    assert load("apps:flask.Flask") is apps.flask.Flask
+    assert load("apps:flask.Flask") is flask.Flask
 
 
 @pytest.mark.parametrize(("module", "missing"), [("asgi", "h11"), ("wsgi", "h11"), ("asgi", "wsproto")])
