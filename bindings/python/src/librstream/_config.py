@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from librstream._capi import Library
-from librstream.errors import ConfigurationError, UnsupportedFeatureError
+from librstream.errors import ConfigurationError
 from librstream.types import TLSOptions
 
 
@@ -37,34 +39,6 @@ class ClientOptions:
     zero_rtt: bool = True
 
 
-_NOT_YET = (
-    "api_url",
-    "config_path",
-    "context",
-    "control_plane_headers",
-    "project_endpoint",
-    "region",
-)
-
-
-def check_supported(options: ClientOptions) -> None:
-    """Refuses what this version cannot do, rather than ignoring it."""
-    for name in _NOT_YET:
-        if getattr(options, name) is not None:
-            raise UnsupportedFeatureError(
-                f"{name}: this version reads neither config.yaml nor the control "
-                "plane; name the engine and the token, or set RSTREAM_ENGINE and "
-                "RSTREAM_AUTHENTICATION_TOKEN",
-                code="ERR_RSTREAM_UNSUPPORTED_FEATURE",
-            )
-    tls = options.tls
-    if tls is not None and (tls.certificate is not None or tls.key is not None):
-        raise UnsupportedFeatureError(
-            "certificates are read from files only; use cert_file and key_file",
-            code="ERR_RSTREAM_UNSUPPORTED_MTLS_STORAGE",
-        )
-
-
 def _milliseconds(name: str, seconds: float) -> str:
     if not math.isfinite(seconds):
         code = "ERR_RSTREAM_INVALID_TIMEOUT" if name.endswith("timeout") else "ERR_RSTREAM_INVALID_CONFIG"
@@ -76,10 +50,20 @@ def settings_of(options: ClientOptions) -> dict[str, str | None]:
     """The settings of the C library that the options stand for."""
     tls = options.tls or TLSOptions()
     settings: dict[str, str | None] = {
+        "apiUrl": options.api_url,
+        # A file that has nothing in it; the library always reads one.
+        "configFile": options.config_path if options.read_config_file else os.devnull,
+        "context": options.context,
         "engine": _not_blank(options.engine),
+        "projectEndpoint": options.project_endpoint,
+        "region": options.region,
         "auth.token": _not_blank(options.token),
+        "auth.noToken": _flag(True) if options.no_token else None,
+        "auth.required": _flag(True) if options.require_token else None,
         "auth.mtls.certificateFile": tls.cert_file,
         "auth.mtls.keyFile": tls.key_file,
+        "auth.mtls.certificate": tls.certificate,
+        "auth.mtls.key": tls.key,
         "transport.tls.caFile": tls.ca_file,
         "transport.tls.serverName": tls.server_name,
         "transport.mode": options.tunnel_transport,
@@ -90,6 +74,8 @@ def settings_of(options: ClientOptions) -> dict[str, str | None]:
     }
     if options.heartbeat:
         settings["heartbeat.intervalMs"] = _milliseconds("heartbeat_interval", options.heartbeat_interval)
+    if options.control_plane_headers is not None:
+        settings["headers"] = json.dumps(dict(options.control_plane_headers))
     if tls.insecure_skip_verify:
         settings["transport.tls.insecureSkipVerify"] = _flag(True)
     return settings
@@ -105,8 +91,8 @@ def _flag(value: bool) -> str:
 
 @contextlib.contextmanager
 def native_config(library: Library, options: ClientOptions) -> Iterator[int]:
-    """A ``rstream_config`` made from the options and, below them, the environment."""
-    check_supported(options)
+    """A ``rstream_config`` made from the options and, below them, the environment and the
+    configuration file."""
     config = library.new("make a config", library.config_new)
 
     def put(name: str, value: str | None) -> None:
@@ -118,15 +104,6 @@ def native_config(library: Library, options: ClientOptions) -> Iterator[int]:
             if value is not None:
                 put(name, value)
         library.checked("read the environment", library.config_load, config)
-        if options.no_token:
-            put("auth.token", None)
-        if options.require_token and not (
-            library.config_get(config, b"auth.token") or library.config_get(config, b"auth.mtls.certificateFile")
-        ):
-            raise ConfigurationError(
-                "a token or a client certificate is required; set token, tls or RSTREAM_AUTHENTICATION_TOKEN",
-                code="ERR_RSTREAM_AUTH_REQUIRED",
-            )
         yield config
     finally:
         library.config_free(config)

@@ -23,11 +23,10 @@ from librstream.types import TLSOptions
 class Client:
     """Knows an engine and how to reach it.
 
-    What is not given comes from the environment: ``RSTREAM_ENGINE``,
-    ``RSTREAM_AUTHENTICATION_TOKEN``, ``RSTREAM_MTLS_CERT_FILE`` and
-    ``RSTREAM_MTLS_KEY_FILE``, ``RSTREAM_TUNNEL_TRANSPORT``. No configuration file is
-    read by this version. Settings are looked at, and their errors raised, by the
-    first :meth:`connect` or :meth:`dial`.
+    What is not given comes from the environment (``RSTREAM_ENGINE``,
+    ``RSTREAM_AUTHENTICATION_TOKEN`` and others) and, below it, from a context of
+    ``~/.rstream/config.yaml``; the library's header config.h tells all of it. Settings
+    are looked at, and their errors raised, by the first :meth:`connect` or :meth:`dial`.
 
     Args:
         engine: address of the engine, ``host[:port]``; port 443 when absent.
@@ -40,9 +39,13 @@ class Client:
         token: bearer token; excludes a client certificate.
         tls: how the engine is verified, and the client certificate.
         zero_rtt: streams start without waiting for the engine's answer.
-        api_url, config_path, context, control_plane_headers, project_endpoint,
-            region: not supported by this version; must be None.
-        read_config_file: accepted for compatibility; there is none to read yet.
+        read_config_file: False: no configuration file is read.
+        config_path: another one than ``~/.rstream/config.yaml``.
+        context: the context of the file; its default one when None.
+        api_url: the control plane that manages the context.
+        control_plane_headers: more headers for it.
+        project_endpoint: managed project, by which the engine is found.
+        region: region of the managed project.
     """
 
     def __init__(

@@ -216,8 +216,12 @@ class Engine:
         return variables
 
     def client(self, **options: Any) -> Client:
-        """A :class:`librstream.Client` of this engine; options as there."""
+        """A :class:`librstream.Client` of this engine; options as there. It trusts the
+        development CA, and takes neither a token nor a configuration file that this
+        machine happens to have."""
         options.setdefault("tls", TLSOptions(ca_file=self.ca_file))
+        options.setdefault("read_config_file", False)
+        options.setdefault("no_token", "token" not in options)
         return Client(engine=self.address, **options)
 
 

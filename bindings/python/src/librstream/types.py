@@ -22,8 +22,8 @@ class TLSOptions:
         ca_file: PEM file of certificates that are trusted besides the system's.
         cert_file: PEM file of the client certificate and its chain; with key_file.
         key_file: PEM file of its private key.
-        certificate: not supported, use cert_file.
-        key: not supported, use key_file.
+        certificate: the client certificate and its chain as PEM text; with key.
+        key: its private key as PEM text.
         server_name: name to ask for and to verify instead of the engine's host.
         insecure_skip_verify: accept any certificate; for development only.
     """
