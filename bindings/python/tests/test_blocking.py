@@ -192,5 +192,5 @@ def test_an_object_of_another_thread(client: Client, control: ControlChannel) ->
 
 async def test_inside_of_asyncio_it_is_refused(rstream_engine: librstream.Engine) -> None:
     client = Client(engine=rstream_engine.address)
-    with pytest.raises(RuntimeError, match="running event loop"):
+    with pytest.raises(librstream.RstreamError, match="running event loop"):
         client.connect()

@@ -11,7 +11,17 @@ from typing import Any
 
 import librstream
 import pytest
-from librstream import Client, ConfigurationError, ControlChannel, Engine, EngineError, RstreamError, TLSOptions
+from librstream import (
+    Client,
+    ClientFilters,
+    ConfigurationError,
+    ControlChannel,
+    Engine,
+    EngineError,
+    RstreamError,
+    TLSOptions,
+    TunnelFilters,
+)
 from support import serving
 
 
@@ -164,9 +174,49 @@ def test_one_client_on_one_event_loop_after_the_other(rstream_engine: Engine) ->
     asyncio.run(client.close())
 
 
-def test_what_is_not_supported_says_so() -> None:
-    with pytest.raises(librstream.UnsupportedFeatureError):
-        asyncio.run(Client(engine="h", api_url="https://example.com").connect())
-    with pytest.raises(librstream.UnsupportedFeatureError) as stored:
-        asyncio.run(Client(engine="h", tls=TLSOptions(certificate="pem", key="pem")).connect())
-    assert stored.value.code == "ERR_RSTREAM_UNSUPPORTED_MTLS_STORAGE"
+async def test_a_configuration_file(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RSTREAM_ENGINE", raising=False)
+    file = tmp_path / "config.yaml"
+    file.write_text(f"defaults:\n  context: none\ncontexts:\n  - name: dev\n    engine: {engine.address}\n")
+    tls = TLSOptions(ca_file=engine.ca_file)
+    async with Client(config_path=str(file), context="dev", tls=tls) as client, await client.connect() as control:
+        assert not control.closed
+    with pytest.raises(ConfigurationError) as unknown:
+        await Client(config_path=str(file), context="other").connect()
+    assert unknown.value.code == "ERR_RSTREAM_CONTEXT_NOT_FOUND"
+    with pytest.raises(ConfigurationError) as unread:
+        await Client(config_path=str(file), read_config_file=False).connect()
+    assert unread.value.code == "ERR_RSTREAM_ENGINE_REQUIRED"
+
+
+async def test_lists(client: Client, control: ControlChannel) -> None:
+    first = await control.create_tunnel(name="first", publish=False, labels={"team": "blue", "tier": "1"})
+    second = await control.create_tunnel(name="second", protocol="http", labels={"team": "blue"})
+
+    async def ids(limit: int | None = None, **filters: Any) -> list[str | None]:
+        found = await client.list_tunnels(filters=TunnelFilters(**filters), limit=limit)
+        return [entry.properties.id for entry in found]
+
+    assert {entry.properties.id for entry in await client.list_tunnels()} == {first.id, second.id}
+    assert await ids(name="first") == [first.id] and await ids(publish=True) == [second.id]
+    assert await ids(labels={"team": "blue", "tier": None}) == [first.id]
+    assert await ids(labels={"team": "red"}) == [] and len(await ids(limit=1)) == 1
+    entry = await client.get_tunnel(second.id)
+    assert entry.status == "online" and entry.client_id == control.client_id and entry.raw["id"] == second.id
+    assert entry.properties == second.properties
+    clients = await client.list_clients(filters=ClientFilters(id=control.client_id))
+    assert [found["id"] for found in clients] == [control.client_id]
+    for wrong in (client.list_tunnels(limit=0), client.list_tunnels(filters=TunnelFilters(labels={"": None}))):
+        with pytest.raises(librstream.RuntimeError) as invalid:
+            await wrong
+        assert invalid.value.code == "ERR_RSTREAM_INVALID_FILTER"
+    with pytest.raises(librstream.RuntimeError) as missing:
+        await client.get_tunnel("nothing")
+    assert missing.value.code == "ERR_RSTREAM_ENGINE_API_HTTP" and missing.value.details == {"status": 404}
+
+
+async def test_closing_while_a_list_is_on_its_way(client: Client) -> None:
+    listing = asyncio.create_task(client.list_tunnels())
+    await asyncio.sleep(0)
+    await client.close()
+    assert await listing == []

@@ -30,6 +30,7 @@ from librstream.errors import (
     TransportError,
     UnsupportedFeatureError,
 )
+from librstream.inventory import ClientFilters, TunnelFilters, TunnelInventory
 from librstream.names import engine_hostname, format_forwarding_address, generate_stable_domain
 from librstream.stream import RstreamStream
 from librstream.tunnel import BytestreamTunnel
@@ -81,6 +82,7 @@ def __getattr__(name: str) -> _ModuleType:
 __all__ = [
     "BytestreamTunnel",
     "Client",
+    "ClientFilters",
     "ClientOptions",
     "ConfigurationError",
     "ControlChannel",
@@ -99,6 +101,8 @@ __all__ = [
     "TLSOptions",
     "TransportError",
     "TunnelAuth",
+    "TunnelFilters",
+    "TunnelInventory",
     "TunnelProperties",
     "UnsupportedFeatureError",
     "__version__",

@@ -97,6 +97,16 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "control_client_id": (c_char_p, c_void_p),
     "control_server_detail": (c_char_p, c_void_p, c_char_p),
     "control_close": (c_int, c_void_p, PlainCallback, c_void_p),
+    # inventory.h
+    "filters_new": (c_int, c_int, _OUT),
+    "filters_set": (c_int, c_void_p, c_char_p, c_char_p, _OUT),
+    "filters_require_label": (c_int, c_void_p, c_char_p, _OUT),
+    "filters_free": (None, c_void_p),
+    "client_list_tunnels": (c_int, c_void_p, c_void_p, c_size_t, ResultCallback, c_void_p),
+    "client_list_clients": (c_int, c_void_p, c_void_p, c_size_t, ResultCallback, c_void_p),
+    "client_get_tunnel": (c_int, c_void_p, c_char_p, ResultCallback, c_void_p),
+    "inventory_json": (c_char_p, c_void_p),
+    "inventory_free": (None, c_void_p),
     # tunnel.h
     "tunnel_options_new": (c_int, _OUT),
     "tunnel_options_set": (c_int, c_void_p, c_char_p, c_char_p, _OUT),
@@ -142,12 +152,18 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
 
 #: Functions of the headers that this package has no use for: wrapped loops and
 #: what only programs that run the loop themselves need, copies of errors, log
-#: callbacks (RSTREAM_LOG works), and what only tools for an engine need.
+#: callbacks (RSTREAM_LOG works), what only tools for an engine need, and the parts of
+#: an inventory, which is read as JSON.
 UNUSED = frozenset(
     {
         "engine_options_get",
         "engine_options_load_environment",
+        "client_check",
         "error_copy",
+        "inventory_count",
+        "inventory_forwarding_address",
+        "inventory_property",
+        "inventory_property_name",
         "log_set",
         "loop_run",
         "loop_stop",

@@ -35,6 +35,7 @@ class NativeClient:
         self.driver.acquire()
         self._streams = 0
         self._controls = 0
+        self._questions = 0
         self._leaving = False
         self._ended = False
 
@@ -83,6 +84,26 @@ class NativeClient:
             self._stream_gone()
             raise
 
+    async def ask(self, attempt: str, function: Callable[..., int], *arguments: object) -> bytes:
+        """What an engine lists, as JSON."""
+        library = self.driver.library
+        self._questions += 1
+        try:
+            inventory = await self.driver.result(
+                attempt,
+                function,
+                self._handle,
+                *arguments,
+                discard=lambda handle, *_: library.inventory_free(handle),
+            )
+            try:
+                return library.inventory_json(inventory) or b"null"
+            finally:
+                library.inventory_free(inventory)
+        finally:
+            self._questions -= 1
+            self._end_when_unused()
+
     def stream_came(self) -> None:
         """A stream was accepted, to be ended with end_stream or stream_left."""
         self._streams += 1
@@ -116,7 +137,7 @@ class NativeClient:
         self._end_when_unused()
 
     def _end_when_unused(self) -> None:
-        if self._leaving and not self._ended and not (self._streams or self._controls):
+        if self._leaving and not self._ended and not (self._streams or self._controls or self._questions):
             self._ended = True
             self.driver.end(self.driver.library.client_close, self._handle, self.driver.release)
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import functools
 import socket
 import sys
@@ -64,6 +65,10 @@ class _Loop:
         if self._thread != threading.get_ident():
             coroutine.close()
             raise librstream.RuntimeError("this object belongs to another thread", code="ERR_RSTREAM_WRONG_THREAD")
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            coroutine.close()
+            raise librstream.RuntimeError("this would block the running event loop", code="ERR_RSTREAM_WRONG_THREAD")
         return self._runner.run(coroutine)
 
     def close(self) -> None:
@@ -287,6 +292,9 @@ class Client(_Blocking[librstream.Client]):
     connect = _Waits(librstream.Client.connect, ControlChannel)
     dial = _Waits(librstream.Client.dial, RstreamStream)
     dial_bytestream = _Waits(librstream.Client.dial_bytestream, RstreamStream)
+    list_tunnels = _Waits(librstream.Client.list_tunnels, _same)
+    list_clients = _Waits(librstream.Client.list_clients, _same)
+    get_tunnel = _Waits(librstream.Client.get_tunnel, _same)
     generate_stable_hostname = _Waits(librstream.Client.generate_stable_hostname, _same)
     close = _Waits(librstream.Client.close, _same)
 

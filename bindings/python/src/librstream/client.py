@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from librstream import _capi
+from librstream import _capi, inventory
 from librstream._config import ClientOptions, native_config
 from librstream._native import NativeClient
 from librstream.control import ControlChannel
 from librstream.errors import RuntimeError
+from librstream.inventory import ClientFilters, TunnelFilters, TunnelInventory
 from librstream.names import generate_stable_domain
 from librstream.stream import RstreamStream
 from librstream.types import TLSOptions
@@ -249,6 +250,38 @@ class Client:
     ) -> RstreamStream:
         """The same as :meth:`dial`."""
         return await self.dial(tunnel, token=token, zero_rtt=zero_rtt)
+
+    async def list_tunnels(
+        self, *, filters: TunnelFilters | None = None, limit: int | None = None
+    ) -> list[TunnelInventory]:
+        """The tunnels that are online at the engine, the newest first.
+
+        Args:
+            filters: which ones; all when None.
+            limit: no more than so many; no limit when None.
+
+        Raises:
+            RuntimeError: ``ERR_RSTREAM_ENGINE_API_HTTP`` when the engine refused, with
+                its HTTP status as ``details["status"]``; ``ERR_RSTREAM_INVALID_FILTER``.
+            RstreamError: what :meth:`connect` raises.
+        """
+        return await inventory.list_tunnels(self._usable(), filters, limit)
+
+    async def list_clients(
+        self, *, filters: ClientFilters | None = None, limit: int | None = None
+    ) -> list[Mapping[str, object]]:
+        """The clients that are connected to the engine, as it describes them; arguments
+        and errors as :meth:`list_tunnels`."""
+        return await inventory.list_clients(self._usable(), filters, limit)
+
+    async def get_tunnel(self, tunnel_id: str) -> TunnelInventory:
+        """The tunnel with an id, when it is online.
+
+        Raises:
+            RuntimeError: ``ERR_RSTREAM_ENGINE_API_HTTP`` with the status 404 when there
+                is none; otherwise as :meth:`list_tunnels`.
+        """
+        return await inventory.get_tunnel(self._usable(), tunnel_id)
 
     async def generate_stable_hostname(self) -> str | None:
         """A new host name for published tunnels that stays the same over reconnects when

@@ -146,6 +146,8 @@ def make_error(number: int, code: str, message: str, engine_code: int = 0) -> Rs
         return UnsupportedFeatureError(message, code=code)
     if code == "ERR_RSTREAM_TLS":
         return TLSError(message, code=code, number=ssl.SSL_ERROR_SSL)
+    if code == "ERR_RSTREAM_ENGINE_API_HTTP":
+        return RuntimeError(message, code=code, details={"status": engine_code})
     if code.startswith("ERR_RSTREAM"):
         return RuntimeError(message, code=code)
     if number in _NAME_LOOKUP:
