@@ -82,11 +82,6 @@ def test_a_function_is_declared_as_in_the_header(name: str) -> None:
     assert _capi.FUNCTIONS[name] == FUNCTIONS[name]
 
 
-def test_every_function_is_bound_or_left_out_on_purpose() -> None:
-    assert _capi.FUNCTIONS.keys() | _capi.UNUSED == FUNCTIONS.keys()
-    assert not _capi.FUNCTIONS.keys() & _capi.UNUSED
-
-
 def test_buffers_have_the_layout_of_the_header() -> None:
     struct = re.search(r"typedef struct rstream_buf \{(.*?)\}", HEADERS, re.DOTALL)
     assert struct is not None

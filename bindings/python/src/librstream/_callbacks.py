@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,9 @@ class Callbacks:
             except BaseException as error:
                 report(error)
 
+        self._report = report
+        functions: tuple[Callable[..., None], ...] = (plain, result, event, stream, read, forward, stop)
+        self._by_code = {function.__code__: function for function in functions}
         self.plain = _capi.PlainCallback(plain)
         self.result = _capi.ResultCallback(result)
         self.event = _capi.ResultCallback(event)
@@ -117,6 +121,23 @@ class Callbacks:
         self.read = _capi.ReadCallback(read)
         self.forward = _capi.ForwardCallback(forward)
         self.stop = _capi.StopCallback(stop)
+
+    def catch(self, raised: sys.UnraisableHookArgs) -> bool:
+        """Takes an exception that came before a function was inside its ``try``.
+
+        That is where Python runs the handlers of signals that have come meanwhile:
+        Ctrl-C would be lost there, and the call with it. True when it was such a one.
+        """
+        traceback = raised.exc_traceback
+        code = None if traceback is None else traceback.tb_frame.f_code
+        function = None if code is None else self._by_code.get(code)
+        if traceback is None or code is None or function is None or raised.exc_value is None:
+            return False
+        self._report(raised.exc_value)
+        if traceback.tb_lineno == code.co_firstlineno:
+            local = traceback.tb_frame.f_locals
+            function(*(local[name] for name in code.co_varnames[: code.co_argcount]))
+        return True
 
     def number_once(self, call: Callable[..., None]) -> int:
         """The number of a call that comes once."""

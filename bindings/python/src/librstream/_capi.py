@@ -150,28 +150,6 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "engine_close": (c_int, c_void_p, PlainCallback, c_void_p),
 }
 
-#: Functions of the headers that this package has no use for: wrapped loops and
-#: what only programs that run the loop themselves need, copies of errors, log
-#: callbacks (RSTREAM_LOG works), what only tools for an engine need, and the parts of
-#: an inventory, which is read as JSON.
-UNUSED = frozenset(
-    {
-        "engine_options_get",
-        "engine_options_load_environment",
-        "client_check",
-        "error_copy",
-        "inventory_count",
-        "inventory_forwarding_address",
-        "inventory_property",
-        "inventory_property_name",
-        "log_set",
-        "loop_run",
-        "loop_stop",
-        "loop_uv",
-        "loop_wrap",
-    }
-)
-
 
 class Library:
     """The loaded library; every function of FUNCTIONS is an attribute."""

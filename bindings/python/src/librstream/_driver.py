@@ -20,6 +20,7 @@ import contextlib
 import ctypes
 import os
 import select
+import sys
 import threading
 import time
 import weakref
@@ -60,6 +61,8 @@ class Driver:
         # means something else once the C loop is gone.
         self._descriptor = os.dup(library.check(library.loop_fd(self.handle), "loop"))
         self._thread = threading.get_ident()
+        # Only there do exceptions of signal handlers come up.
+        self._is_main = threading.current_thread() is threading.main_thread()
         self._users = 0
         self._turning = False
         self._closing = False
@@ -151,6 +154,8 @@ class Driver:
         wait = 0
         # First this, then the question: finish() does the two in the other order.
         self._turning = True
+        if self._is_main:
+            hook, sys.unraisablehook = sys.unraisablehook, self._catch
         try:
             if self._halted or self._closed:
                 return
@@ -163,6 +168,8 @@ class Driver:
                     break
         finally:
             self._turning = False
+            if self._is_main:
+                sys.unraisablehook = hook
         if self._interrupt is not None:
             interrupt, self._interrupt = self._interrupt, None
             self.touch()
@@ -173,6 +180,10 @@ class Driver:
             self._soon = self.loop.call_soon(self._turn)
         elif wait > 0:
             self._wake_after(wait / 1000)
+
+    def _catch(self, raised: sys.UnraisableHookArgs) -> None:
+        if not self.callbacks.catch(raised):
+            sys.__unraisablehook__(raised)
 
     def _wake_after(self, seconds: float) -> None:
         when = self.loop.time() + seconds
