@@ -11,6 +11,7 @@ public final class Client: LoopChild {
   let transport: Transport
   let apiConnections: APIConnectionPool
   let engineSource: EngineSource
+  let identityProvider: ExecProvider?
   private let identity = ClientIdentity()
   private var members: [ObjectIdentifier: any ClientMember] = [:]
   private var state = State.open
@@ -32,6 +33,7 @@ public final class Client: LoopChild {
     self.loop = loop
     self.settings = settings
     engineSource = EngineSource(settings, environment: environment)
+    identityProvider = try ExecProvider(loop, settings, environment: environment)
     transport = try Transport(loop, settings, network)
     apiConnections = APIConnectionPool(loop)
     loop.childOpened(self)
@@ -95,6 +97,7 @@ public final class Client: LoopChild {
   private func beginClosing() {
     state = .closing
     apiConnections.close()
+    identityProvider?.close()
     for member in members.values { member.clientIsClosing() }
     loop.later { [self] in closeWhenEmpty() }
   }

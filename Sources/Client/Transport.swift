@@ -39,6 +39,7 @@ final class Transport {
       case nil: break
       case .files(let certificate, let key): tls.identity = .files(certificate: certificate, key: key)
       case .inline(let certificate, let key): tls.identity = .text(certificate: certificate, key: key)
+      case .exec: tls.awaitsExternalIdentity = true
       }
     } catch {
       throw Failure(error)
@@ -56,6 +57,12 @@ final class Transport {
     engine = endpoint
     sessions.removeAll()
     apiSessions.removeAll()
+  }
+
+  /// Shows a certificate whose key is elsewhere, from now on.
+  func use(_ identity: ExternalIdentity) throws(Failure) {
+    try context.use(identity)
+    apiContext.useIdentity(of: context)
   }
 
   typealias Completion = (Result<ByteChannel, Failure>) -> Void

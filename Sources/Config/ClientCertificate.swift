@@ -6,6 +6,8 @@ public enum ClientCertificate: Equatable, Sendable {
   case files(certificate: String, key: String)
   /// PEM text.
   case inline(certificate: String, key: String)
+  /// A program that has the key.
+  case exec(ExecIdentity)
 }
 
 extension ClientSettings {
@@ -33,8 +35,9 @@ extension ClientSettings {
       guard let pem, let keyPEM else { throw incomplete("auth.mtls.certificate and auth.mtls.key") }
       return .inline(certificate: pem, key: keyPEM)
     }
-    if let stored { throw unsupportedStorage(stored) }
-    return nil
+    guard let stored else { return nil }
+    if value(.storageKind) == "exec" { return .exec(try execIdentity()) }
+    throw unsupportedStorage(stored)
   }
 
   /// The client certificate for a message.
@@ -53,6 +56,6 @@ extension ClientSettings {
     return ConfigError(
       .unsupportedMTLSStorage,
       "\(named(.storageKind)): the mTLS storage \(kind.quoted()) is not supported by this build; "
-        + "use certificateFile and keyFile")
+        + "use certificateFile and keyFile, or kind exec with a program that asks the token")
   }
 }

@@ -22,6 +22,9 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
   private var endSeen = false
   private var endDelivered = false
   private var endSent = false
+  /// The signature that the handshake waits for: it is paused meanwhile.
+  private var pendingSignature: PendingSignature?
+  private var signatureFailure: Failure?
   /// Nesting of calls into OpenSSL: the connection is freed when the outermost returns.
   private var depth = 0
 
@@ -175,7 +178,7 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
   // MARK: The channel below
 
   public func channel(_ channel: ByteChannel, received bytes: UnsafeRawBufferPointer) {
-    if state == .open && (mustWait || !held.isEmpty) {
+    if (state == .open && (mustWait || !held.isEmpty)) || pendingSignature != nil {
       held.append(bytes)
       lower.readStop()
     } else {
@@ -186,6 +189,7 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
   public func channelReceivedEnd(_ channel: ByteChannel) {
     lowerEnded = true
     io.pointee.input_ended = 1
+    if pendingSignature != nil { return }
     if state == .handshake || !mustWait { pump(UnsafeRawBufferPointer(start: nil, count: 0)) }
   }
 
@@ -218,7 +222,15 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
     let result = SSL_do_handshake(ssl)
     if result == 1 {
       state = .open
+      if context.externalIdentity != nil { rstream_tls_signed(ssl) }
       return true
+    }
+    if SSL_get_error(ssl, result) == SSL_ERROR_WANT_ASYNC, let identity = context.externalIdentity,
+      let pending = identity.takeStarted()
+    {
+      pendingSignature = pending
+      identity.sign(pending) { [weak self] result in self?.signed(pending, result) }
+      return false
     }
     if SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ && !(lowerEnded && io.pointee.input_length == 0) {
       return false
@@ -228,7 +240,28 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
     return false
   }
 
+  /// The signature is there, or none comes: the handshake goes on with what has arrived meanwhile.
+  private func signed(_ pending: PendingSignature, _ result: Result<[UInt8], Failure>) {
+    guard pendingSignature === pending, !isClosed else { return }
+    pendingSignature = nil
+    switch result {
+    case .success(let signature): pending.finish(signature)
+    case .failure(let failure):
+      signatureFailure = failure
+      pending.finish(nil)
+    }
+    var bytes = held
+    held = ByteQueue()
+    pump(bytes.bytes)
+    bytes.removeAll()
+    if state == .handshake, !isClosed, !lowerEnded { lower.readStart() }
+  }
+
   private func handshakeFailure(_ ssl: OpaquePointer) -> Failure {
+    if let signatureFailure {
+      rstream_tls_take_error()
+      return signatureFailure
+    }
     let attempt = serverName.isEmpty ? "TLS handshake" : "TLS handshake with \(serverName)"
     let verification = SSL_get_verify_result(ssl)
     if !context.isServer, verification != X509_V_OK, context.verifiesPeer {
@@ -392,6 +425,17 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
   private func release() {
     guard isClosed, depth == 0, let ssl else { return }
     self.ssl = nil
+    if let pendingSignature {
+      // A paused handshake keeps its stack: it has to end.
+      self.pendingSignature = nil
+      pendingSignature.finish(nil)
+      let output = loop.takeScratch()
+      io.pointee.input_length = 0
+      lend(output)
+      SSL_do_handshake(ssl)
+      rstream_tls_take_error()
+      loop.giveBackScratch(output)
+    }
     SSL_free(ssl)
   }
 }

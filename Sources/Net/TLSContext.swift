@@ -19,6 +19,8 @@ public final class TLSContext {
   /// ALPN offer of a client, in wire form.
   let alpnOffer: [UInt8]
   let verifiesPeer: Bool
+  /// Asked for the signatures of handshakes, when the private key is not here.
+  private(set) var externalIdentity: ExternalIdentity?
   /// Whether clients are known to this context by a certificate.
   public private(set) var hasCertificate = false
 
@@ -26,6 +28,8 @@ public final class TLSContext {
     public var caFile: String?
     public var skipsVerification = false
     public var identity: TLSIdentity?
+    /// Whether an `ExternalIdentity` is to come, with `use`.
+    public var awaitsExternalIdentity = false
     public var alpn: [String] = []
     public var allowsTLS12 = false
     public init() {}
@@ -46,7 +50,14 @@ public final class TLSContext {
   }
 
   public init(client settings: ClientSettings) throws(Failure) {
-    raw = try Self.make(TLS_client_method())
+    if settings.awaitsExternalIdentity {
+      guard let library = rstream_external_library() else {
+        throw Failure(ErrorCode.unsupportedMTLSStorage, "this OpenSSL cannot wait for signatures made elsewhere")
+      }
+      raw = try Self.make(TLS_client_method(), library)
+    } else {
+      raw = try Self.make(TLS_client_method())
+    }
     isServer = false
     alpn = .ignore
     alpnOffer = Self.wireForm(settings.alpn)
@@ -68,6 +79,19 @@ public final class TLSContext {
     case .files(let certificate, let key): try load(certificate, key)
     case .text(let certificate, let key): try load(certificateText: certificate, keyText: key)
     }
+  }
+
+  /// Shows a certificate whose private key is not here, on the connections to come.
+  public func use(_ identity: ExternalIdentity) throws(Failure) {
+    try identity.install(in: raw)
+    externalIdentity = identity
+    hasCertificate = true
+  }
+
+  /// The same for a context that shares another one's settings, which has the certificate already.
+  public func useIdentity(of other: TLSContext) {
+    externalIdentity = other.externalIdentity
+    hasCertificate = other.hasCertificate
   }
 
   public init(server settings: ServerSettings) throws(Failure) {
@@ -115,8 +139,8 @@ public final class TLSContext {
 
   deinit { SSL_CTX_free(raw) }
 
-  private static func make(_ method: OpaquePointer?) throws(Failure) -> OpaquePointer {
-    guard let raw = SSL_CTX_new(method) else { throw failure("make a TLS context") }
+  private static func make(_ method: OpaquePointer?, _ library: OpaquePointer? = nil) throws(Failure) -> OpaquePointer {
+    guard let raw = SSL_CTX_new_ex(library, nil, method) else { throw failure("make a TLS context") }
     rstream_tls_set_defaults(raw)
     return raw
   }

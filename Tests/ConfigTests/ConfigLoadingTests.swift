@@ -299,6 +299,39 @@ struct Loading {
     #expect(Loading.failure(file(auth))?.kind == kind)
   }
 
+  private static let digest = String(repeating: "ab", count: 32)
+
+  @Test func aProgramThatSigns() throws {
+    let storage = "{mtls: {storage: {kind: exec, certificateSHA256: \(Self.digest), exec: {command: /bin/p, "
+    let all = storage + "args: [a, \"b c\"], timeout: 1m, maxConcurrency: 3, passEnv: [A, _b1]}}}}"
+    let expected = ExecIdentity(
+      command: "/bin/p", arguments: ["a", "b c"], timeoutMilliseconds: 60_000, maximumConcurrency: 3,
+      passedVariables: ["A", "_b1"], certificateDigest: [UInt8](repeating: 0xAB, count: 32))
+    #expect(try Loading(file(all)).settings.clientCertificate() == .exec(expected))
+    guard case .exec(let least) = try Loading(file(storage + "maxConcurrency: 0}}}}")).settings.clientCertificate()
+    else {
+      Issue.record("no program")
+      return
+    }
+    #expect(least.timeoutMilliseconds == 5000 && least.maximumConcurrency == 1 && least.arguments.isEmpty)
+  }
+
+  @Test(arguments: [
+    "exec: {command: /p}", "certificateSHA256: abcd, exec: {command: /p}", "certificateSHA256: D",
+    "certificateSHA256: D, exec: {command: p}", "certificateSHA256: D, exec: {command: /p, timeout: 61s}",
+    "certificateSHA256: D, exec: {command: /p, timeout: 0}", "certificateSHA256: D, exec: {command: /p, timeout: 5}",
+    "certificateSHA256: D, exec: {command: /p, maxConcurrency: 33}",
+    "certificateSHA256: D, exec: {command: /p, args: x}",
+    "certificateSHA256: D, exec: {command: /p, passEnv: [1]}",
+    "certificateSHA256: D, exec: {command: /p, passEnv: [\"a=b\"]}",
+    "certificateSHA256: D, module: /m, exec: {command: /p}", "certificateSHA256: D, exec: {command: /p, env: []}",
+  ])
+  func programsThatCannotBe(storage: String) {
+    let text = storage.split(separator: " D").joined(separator: " \(Self.digest)")
+    let written = storage.hasSuffix(" D") ? text + " \(Self.digest)" : text
+    #expect(Loading.failure(file("{mtls: {storage: {kind: exec, \(written)}}}"))?.kind == .invalidConfig)
+  }
+
   @Test func requiredAuthentication() {
     let set = ["auth.required": "true", "engine": "e"]
     #expect(Loading.failure(set: set)?.kind == .authRequired)

@@ -23,8 +23,17 @@ final class EngineSource {
 }
 
 extension Client {
-  /// Starts something when the engine is known: at once, or when the control plane has told it; else tells why not.
+  /// Starts something when the engine and the own identity are known: at once, or when the control plane has told the
+  /// one and a provider the other; else tells why not.
   func whenEngineIsKnown(
+    _ attempt: String, _ start: @escaping () -> Void, orElse fail: @escaping (Failure) -> Void
+  ) {
+    guard let identityProvider else { return whenAddressIsKnown(attempt, start, orElse: fail) }
+    let waiter = IdentityWaiter(self, attempt, fail) { [self] in whenAddressIsKnown(attempt, start, orElse: fail) }
+    waiter.wait(for: identityProvider)
+  }
+
+  private func whenAddressIsKnown(
     _ attempt: String, _ start: @escaping () -> Void, orElse fail: @escaping (Failure) -> Void
   ) {
     guard let project = engineSource.project, !engineSource.isKnown else { return start() }

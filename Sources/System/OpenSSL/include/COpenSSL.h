@@ -50,6 +50,38 @@ void *rstream_tls_owner(const SSL *ssl);
 int rstream_tls_add_chain_certificate(SSL_CTX *context, X509 *certificate);
 int rstream_tls_set_groups(SSL_CTX *context, const char *groups);
 
+/* A signature that a handshake waits for. It stays where it is until `state` is set and the handshake goes on. */
+typedef struct rstream_signing {
+  /* By TLS's names: "ecdsa_secp256r1_sha256". */
+  const char *algorithm;
+  const uint8_t *message;
+  size_t message_length;
+  uint8_t *signature;
+  size_t capacity;
+  size_t signature_length;
+  /* 0: to come; 1: there; -1: none comes. */
+  int state;
+} rstream_signing;
+
+/* Told that a signature is wanted; called on the handshake's own little stack. */
+typedef void (*rstream_sign_begin)(void *owner, rstream_signing *signing);
+
+/* The library context for connections whose private keys live elsewhere; NULL when OpenSSL cannot pause handshakes. */
+OSSL_LIB_CTX *rstream_external_library(void);
+
+/* A private key that lives elsewhere, by its public half. NULL for a kind that TLS does not sign with. */
+EVP_PKEY *rstream_external_key_new(EVP_PKEY *public_key, rstream_sign_begin begin, void *owner);
+
+/* Lets handshakes of a context wait for signatures, of these algorithms only (separated by colons). */
+int rstream_tls_sign_elsewhere(SSL_CTX *context, const char *algorithms);
+
+/* No more signatures are waited for on this connection. */
+void rstream_tls_signed(SSL *ssl);
+
+/* Whether a signature is right. `digest` is NULL for Ed25519. */
+int rstream_verify(EVP_PKEY *key, const char *digest, int uses_pss, const uint8_t *signature, size_t signature_length,
+                   const uint8_t *message, size_t message_length);
+
 /* Takes the oldest error off the thread's queue and empties it; 0 when there is none. */
 unsigned long rstream_tls_take_error(void);
 /* "certificate verify failed" for a code of rstream_tls_take_error; NULL when unknown. Static storage. */
