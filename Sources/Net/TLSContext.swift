@@ -51,6 +51,9 @@ public final class TLSContext {
 
   public init(client settings: ClientSettings) throws(Failure) {
     if settings.awaitsExternalIdentity {
+      guard EVP_default_properties_is_fips_enabled(nil) == 0 else {
+        throw Failure(ErrorCode.unsupportedMTLSStorage, "in FIPS mode no signatures made elsewhere are used")
+      }
       guard let library = rstream_external_library() else {
         throw Failure(ErrorCode.unsupportedMTLSStorage, "this OpenSSL cannot wait for signatures made elsewhere")
       }
