@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "output.h"
+#include "service.h"
 #include "session.h"
 
 /* Where a development engine listens when nobody says otherwise: on this port, or on a free one when it is taken. */
@@ -227,6 +228,7 @@ static void on_stopped(rstream_engine *engine, void *data) {
 
 static void on_signal(session_t *session, int count) {
   engine_values *values = (engine_values *)session; /* its first member */
+  tell_service_manager("STOPPING=1");
   if (count > 1 || rstream_engine_stop(values->engine, on_stopped, session) != 0) {
     session_end(session, EXIT_OK);
   } else if (!values->json) {
@@ -246,6 +248,7 @@ static int run(const command_t *self, int argc, char **argv) {
   if (status != 0) goto done;
   if (start_somewhere(&values, &error) == 0) {
     say_listening(&values);
+    tell_service_manager("READY=1");
   } else {
     complain_about(error);
     /* A port that is taken is nobody's mistake; all else is the configuration's. */
