@@ -43,6 +43,7 @@
 #include "rstream/engine.h"
 #include "rstream/error.h"
 #include "rstream/inventory.h"
+#include "rstream/doctor.h"
 #include "rstream/log.h"
 #include "rstream/loop.h"
 #include "rstream/stream.h"

@@ -72,6 +72,17 @@ final class Transport {
     open(engine, sessions, addresses, timeout, done)
   }
 
+  /// The same, remembering nothing and telling each step.
+  func connect(
+    timeout: UInt64, onStep: @escaping (OutgoingConnection.Step) -> Void, _ done: @escaping Completion
+  ) -> OutgoingConnection {
+    open(engine, nil, nil, timeout, onStep: onStep, done)
+  }
+
+  /// The proxy and the name server on the way, for messages; nothing where there is none.
+  var proxy: String? { path.proxy?.name }
+  var nameServer: String? { path.dns?.name }
+
   /// Connects to another node that a stream was redirected to. The configured server name belongs to the configured
   /// engine only: another node proves its own name.
   func connect(redirectedTo endpoint: ServerEndpoint, timeout: UInt64, _ done: @escaping Completion)
@@ -100,10 +111,11 @@ final class Transport {
 
   private func open(
     _ endpoint: ServerEndpoint, _ sessions: TLSSessionStore?, _ addresses: AddressCache?, _ timeout: UInt64,
-    _ done: @escaping Completion
+    onStep: ((OutgoingConnection.Step) -> Void)? = nil, _ done: @escaping Completion
   ) -> OutgoingConnection {
     OutgoingConnection(
-      loop, to: endpoint, by: path, context: context, sessions: sessions, addresses: addresses, timeout: timeout
+      loop, to: endpoint, by: path, context: context, sessions: sessions, addresses: addresses, timeout: timeout,
+      onStep: onStep
     ) { result in
       switch result {
       case .failure(let failure):

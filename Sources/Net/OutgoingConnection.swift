@@ -32,12 +32,20 @@ public struct NetworkPath {
 public final class OutgoingConnection {
   public typealias Completion = (Result<TLSChannel, Failure>) -> Void
 
+  /// What has been reached on the way.
+  public enum Step {
+    case lookedUp([SocketAddress])
+    case connected(SocketAddress)
+    case proxied
+  }
+
   private let loop: Loop
   private let endpoint: ServerEndpoint
   private let path: NetworkPath
   private let context: TLSContext
   private let sessions: TLSSessionStore?
   private let addresses: AddressCache?
+  private let onStep: ((Step) -> Void)?
   private var completion: Completion?
   private var timer: LoopTimer?
   private var lookup: HostLookup?
@@ -49,11 +57,12 @@ public final class OutgoingConnection {
 
   /// - Parameters:
   ///   - milliseconds: time limit for all of it
+  ///   - onStep: called as the connection comes about
   ///   - addresses: remembers where the first hop was reached, to spare later connections the look-up
   public init(
     _ loop: Loop, to endpoint: ServerEndpoint, by path: NetworkPath = NetworkPath(), context: TLSContext,
     sessions: TLSSessionStore?, addresses: AddressCache?, timeout milliseconds: UInt64,
-    _ completion: @escaping Completion
+    onStep: ((Step) -> Void)? = nil, _ completion: @escaping Completion
   ) {
     self.loop = loop
     self.endpoint = endpoint
@@ -61,6 +70,7 @@ public final class OutgoingConnection {
     self.context = context
     self.sessions = sessions
     self.addresses = addresses
+    self.onStep = onStep
     self.completion = completion
     timer = LoopTimer(loop, after: milliseconds) { [self] in
       finish(.failure(Failure(ErrorCode.operationTimeout, "\(attempt): no connection after \(milliseconds) ms")))
@@ -89,7 +99,9 @@ public final class OutgoingConnection {
     lookup = HostLookup(loop, hop, by: path) { [self] result in
       lookup = nil
       switch result {
-      case .success(let found): connect(to: found, mayLookUp: false)
+      case .success(let found):
+        onStep?(.lookedUp(found))
+        connect(to: found, mayLookUp: false)
       case .failure(let failure): finish(.failure(failure.during(attempt)))
       }
     }
@@ -100,7 +112,10 @@ public final class OutgoingConnection {
       connector = nil
       switch result {
       case .success(let socket):
-        if let peer = socket.peer { addresses?.remember(peer, for: hop) }
+        if let peer = socket.peer {
+          addresses?.remember(peer, for: hop)
+          onStep?(.connected(peer))
+        }
         connected(socket)
       case .failure(let failure):
         addresses?.forget(hop)
@@ -139,7 +154,9 @@ public final class OutgoingConnection {
       negotiation = ProxyHandshake(try proxy.negotiation(to: target), over: channel) { [self] result in
         negotiation = nil
         switch result {
-        case .success(let open): secure(open)
+        case .success(let open):
+          onStep?(.proxied)
+          secure(open)
         case .failure(let failure):
           addresses?.forget(endpoint)
           finish(.failure(failure.during(attempt)))

@@ -104,6 +104,21 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
   /// Whether the handshake continued an earlier session.
   public var isResumed: Bool { ssl.map { SSL_session_reused($0) == 1 } ?? false }
 
+  /// Version and cipher suite.
+  public var sessionDescription: String {
+    guard let ssl, let version = SSL_get_version(ssl) else { return "TLS" }
+    let suite = SSL_CIPHER_get_name(SSL_get_current_cipher(ssl)).map { " \(String(cString: $0))" } ?? ""
+    return String(cString: version) + suite
+  }
+
+  /// For how many days the peer's certificate is valid.
+  public var peerCertificateDays: Int32? {
+    guard let ssl, let certificate = SSL_get0_peer_certificate(ssl) else { return nil }
+    var days: Int32 = 0
+    var seconds: Int32 = 0
+    return ASN1_TIME_diff(&days, &seconds, nil, X509_get0_notAfter(certificate)) == 1 ? days : nil
+  }
+
   public var hasPeerCertificate: Bool { ssl.flatMap { SSL_get0_peer_certificate($0) } != nil }
 
   // MARK: ByteChannel

@@ -41,7 +41,7 @@ typedef struct command {
 } command_t;
 
 extern const command_t engine_command, forward_command, dial_command, tunnels_command, clients_command, context_command,
-    version_command;
+    doctor_command, version_command;
 
 /* What options_read() says besides "go on": the command line was answered (--help) or refused. */
 typedef struct command_line {

@@ -10,7 +10,7 @@
 #include "output.h"
 
 static const command_t *const commands[] = {&engine_command,  &forward_command, &dial_command,   &tunnels_command,
-                                            &clients_command, &context_command, &version_command};
+                                            &clients_command, &context_command, &doctor_command, &version_command};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void help(FILE *file) {

@@ -19,6 +19,7 @@
  * | dns.dnssec        | whose answers they have validated: transport.dns.dnssec |
  * | bind              | local address, interface and IP version: transport.bind, transport.ipFamily |
  * | mptcp             | Multipath TCP: transport.mptcp |
+ * | doctor            | rstream_doctor() (doctor.h) |
  */
 #ifndef RSTREAM_VERSION_H
 #define RSTREAM_VERSION_H

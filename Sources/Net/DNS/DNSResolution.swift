@@ -31,6 +31,14 @@ public final class DNSPolicy {
   }
 }
 
+extension DNSPolicy {
+  /// The servers in messages, with what the questions travel in.
+  public var name: String {
+    let list = servers.map { authority($0.host, $0.port) }.joined(separator: ", ")
+    return security == nil ? list : "\(list) over TLS\(requiresAuthenticated ? " with DNSSEC" : "")"
+  }
+}
+
 /// A question that is asked server after server until one answers.
 final class DNSLookup {
   typealias Completion = (Result<DNSReply, Failure>) -> Void

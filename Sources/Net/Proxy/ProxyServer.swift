@@ -47,7 +47,7 @@ public struct ProxyServer {
   }
 
   /// The proxy in messages: never with credentials.
-  var name: String { "\(kind) proxy \(authority(host, port))" }
+  public var name: String { "\(kind) proxy \(authority(host, port))" }
 }
 
 /// host:port with IPv6 addresses in brackets.

@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod config;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod inventory;
@@ -23,6 +24,7 @@ pub mod version;
 
 pub use client::*;
 pub use config::*;
+pub use doctor::*;
 pub use engine::*;
 pub use error::*;
 pub use inventory::*;

@@ -21,6 +21,7 @@
 //! | dns.dnssec | whose answers they have validated: transport.dns.dnssec |
 //! | bind | local address, interface and IP version: transport.bind, transport.ipFamily |
 //! | mptcp | Multipath TCP: transport.mptcp |
+//! | doctor | rstream_doctor() (doctor.h) |
 use std::os::raw::{c_char, c_int, c_uint};
 
 /// Version of the headers. The ABI only grows within one major version (SONAME librstream.so.1).
