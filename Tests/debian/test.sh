@@ -137,6 +137,8 @@ if [ "${DEB_ROOTS-}" = no ]; then
   roots_wanted="DEB_ROOTS=no"
 elif [ "$(id -u)" != 0 ]; then
   roots_wanted="that takes root"
+elif ! unshare --mount --pid --fork mount -t tmpfs none /mnt 2>/dev/null; then
+  roots_wanted="this machine does not let root mount, as most containers"
 fi
 
 step "building twice"
