@@ -66,8 +66,9 @@ def about_shape(declaration, structs):
     parameters = [(parameter.type, parameter.name) for parameter in declaration.parameters]
     if declaration.kind == "callback" and parameters[-1:] != [("void *", "data")]:
         yield "is a callback whose last argument is not void *data"
-    for (kind, name), following in zip(parameters, [*parameters[1:], None]):
-        if kind.endswith("_cb") and following != ("void *", "data"):
+    for index, (kind, name) in enumerate(parameters):
+        following = [parameter for parameter in parameters[index:] if not parameter[0].endswith("_cb")]
+        if kind.endswith("_cb") and following[:1] != [("void *", "data")]:
             yield f"takes {name} without void *data after it"
         if kind in structs:
             yield f"takes {name}, a struct, by value"
