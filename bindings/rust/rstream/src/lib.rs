@@ -37,6 +37,7 @@ mod task;
 mod tunnel;
 mod version;
 
+pub mod doctor;
 pub mod log;
 
 pub use client::Client;
