@@ -4,7 +4,11 @@
  * a hundred certificates and about a megabyte, for every context, also when the chain ends at an authority of the
  * caller's. Here the hashed directory is asked first and the bundle is read only when that does not know the issuer.
  */
+#define _GNU_SOURCE /* secure_getenv */
 #include "COpenSSL.h"
+
+#include <stdlib.h>
+#include <unistd.h>
 
 static X509_LOOKUP_METHOD *system_method;
 static CRYPTO_ONCE system_method_once = CRYPTO_ONCE_STATIC_INIT;
@@ -22,6 +26,25 @@ static int system_new(X509_LOOKUP *lookup) {
 
 static void system_free(X509_LOOKUP *lookup) {
   OPENSSL_free(X509_LOOKUP_get_method_data(lookup));
+}
+
+/*
+ * Where other distributions keep the bundle. A library that was carried there together with its OpenSSL, as in a Python
+ * wheel, looks only where the distribution that it was built on has it.
+ */
+static const char *const bundles_elsewhere[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+};
+
+static void load_bundle(X509_LOOKUP *lookup) {
+  if (X509_LOOKUP_load_file(lookup, NULL, X509_FILETYPE_DEFAULT) > 0) return;
+  if (secure_getenv(X509_get_default_cert_file_env()) || secure_getenv(X509_get_default_cert_dir_env())) return;
+  if (access(X509_get_default_cert_dir(), F_OK) == 0) return;
+  for (size_t i = 0; i < sizeof bundles_elsewhere / sizeof *bundles_elsewhere; i++)
+    if (X509_LOOKUP_load_file(lookup, bundles_elsewhere[i], X509_FILETYPE_PEM) > 0) return;
 }
 
 static X509 *find(X509_STORE *store, X509_LOOKUP_TYPE type, const X509_NAME *name) {
@@ -45,7 +68,7 @@ static int system_by_subject(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X
   if (!found && !trust->bundle_read) {
     trust->bundle_read = 1;
     X509_LOOKUP *bundle = X509_STORE_add_lookup(store, X509_LOOKUP_file());
-    if (bundle) X509_LOOKUP_load_file(bundle, NULL, X509_FILETYPE_DEFAULT);
+    if (bundle) load_bundle(bundle);
     X509 *certificate = find(store, type, name);
     found = certificate && X509_OBJECT_set1_X509(result, certificate);
     /* The result is borrowed from the store, as every look-up's is. */

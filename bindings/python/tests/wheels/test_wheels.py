@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The wheels, installed into fresh environments of the running Python."""
 
-import ctypes
 import email
 import os
 import subprocess
@@ -9,6 +8,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -47,11 +47,11 @@ class Environment:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(self.python)]
         subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)], check=True, timeout=SECONDS)
 
-    def run(self, program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, program: str, prefix: Sequence[str] = (), **variables: str) -> subprocess.CompletedProcess[str]:
         left_out = ("RSTREAM_", "PYTHON", "LD_", "SSL_CERT")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         return subprocess.run(
-            [self.python, "-c", program],
+            [*prefix, str(self.python), "-c", program],
             env=environment | variables,
             capture_output=True,
             text=True,
@@ -142,14 +142,38 @@ asyncio.run(main())
     assert done.stdout == "trusted\n", done.stderr
 
 
-def test_the_bundled_one_looks_where_the_system_keeps_its_authorities(bundled: Environment) -> None:
-    def places(library: str) -> list[bytes]:
-        crypto = ctypes.CDLL(library)
-        crypto.X509_get_default_cert_dir.restype = crypto.X509_get_default_cert_file.restype = ctypes.c_char_p
-        return [crypto.X509_get_default_cert_dir(), crypto.X509_get_default_cert_file()]
+@pytest.mark.parametrize(
+    "place", ["/usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/ca-bundle.pem"]
+)
+def test_the_bundled_one_finds_the_authorities_of_distributions(bundled: Environment, place: str) -> None:
+    """Debian's place, which its OpenSSL knows, and those where there is no such folder."""
+    program = f"""
+import asyncio, pathlib, shutil
+import librstream
 
-    (carried,) = (bundled.site / "librstream.libs").glob("libcrypto*")
-    assert places(str(carried)) == places("libcrypto.so.3")
+async def connect(engine):
+    async with librstream.Client(engine=engine.address) as client, await client.connect():
+        print("trusted")
+
+async def main():
+    async with librstream.Engine() as engine:
+        try:
+            await connect(engine)
+        except librstream.TLSError:
+            print("not trusted")
+        place = pathlib.Path({place!r})
+        place.parent.mkdir(exist_ok=True)
+        shutil.copy(engine.ca_file, place)
+        await connect(engine)
+
+asyncio.run(main())
+"""
+    mounts = " && ".join(f"mount -t tmpfs none {path}" for path in ("/usr/lib/ssl", "/etc/ssl") if Path(path).is_dir())
+    inside = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounts + ' && exec "$@"', "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True).returncode != 0:
+        pytest.skip("there are no mount namespaces here")
+    done = bundled.run(program, inside)
+    assert done.stdout == "not trusted\ntrusted\n", done.stderr
 
 
 def test_the_pure_one_finds_an_installed_library(pure: Environment) -> None:
