@@ -6,13 +6,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+#: Bytes that were not read yet are joined with newly received ones up to this size.
+_JOINED = 64 * 1024
+
 
 class ChunkReader(asyncio.StreamReader):
-    """A stream reader with a place for one chunk beside its buffer.
+    """A stream reader that hands out what it received, or slices of it.
 
-    Who reads with ``read(n)`` as fast as bytes arrive gets them as they arrived.
-    Everything else goes through the buffer of the base class, into which the chunk is
-    put when it is in the way.
+    What was received last is kept as it came, and lines are cut from it without
+    waiting; the base class moves all bytes of its buffer for each line. What does not
+    come out of the chunk at once goes the way of the base class, through its buffer.
     """
 
     if TYPE_CHECKING:
@@ -20,59 +23,91 @@ class ChunkReader(asyncio.StreamReader):
         _buffer: bytearray
         _eof: bool
         _exception: BaseException | None
+        _limit: int
         _waiter: asyncio.Future[None] | None
 
         def _wakeup_waiter(self) -> None: ...
+        def _maybe_resume_transport(self) -> None: ...
         async def _wait_for_data(self, func_name: str) -> None: ...
 
     def __init__(self, limit: int, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(limit=limit, loop=loop)
-        self._chunk: bytes | None = None
+        self._chunk = b""
+        #: How much of the chunk was read.
+        self._begin = 0
         self._takes_chunks = False
 
     def feed_data(self, data: Any) -> None:
-        if self._chunk is not None:
-            self._spill()
-        elif not self._buffer and (self._takes_chunks or self._waiter is None):
-            self._chunk = data
-            self._wakeup_waiter()
-            return
+        if not self._buffer and (self._takes_chunks or self._waiter is None):
+            left = len(self._chunk) - self._begin
+            if left + len(data) <= _JOINED or not left:
+                self._chunk = self._chunk[self._begin :] + data if left else data
+                self._begin = 0
+                self._wakeup_waiter()
+                return
+        self._spill()
         super().feed_data(data)
 
     def _spill(self) -> None:
-        chunk, self._chunk = self._chunk, None
-        if chunk is not None:
-            self._buffer.extend(chunk)
+        """Puts the chunk where the base class looks."""
+        if self._chunk:
+            # It is older than what the buffer has: that is filled when there is no chunk.
+            self._buffer[:0] = self._chunk[self._begin :] if self._begin else self._chunk
+            self._chunk = b""
+            self._begin = 0
+
+    def _load(self) -> None:
+        """Takes the buffer as the chunk, when there is none."""
+        if self._buffer and not self._chunk:
+            self._chunk = bytes(self._buffer)
+            self._buffer.clear()
+            self._maybe_resume_transport()
+
+    def _cut(self, end: int) -> bytes:
+        begin, chunk = self._begin, self._chunk
+        if end == len(chunk):
+            self._chunk = b""
+            self._begin = 0
+            return chunk[begin:] if begin else chunk
+        self._begin = end
+        return chunk[begin:end]
 
     def at_eof(self) -> bool:
-        return self._chunk is None and super().at_eof()
+        return not self._chunk and super().at_eof()
 
     async def read(self, n: int = -1) -> bytes:
-        if n > 0 and self._chunk is None and not (self._buffer or self._eof):
-            if self._exception is not None:
-                raise self._exception
-            self._takes_chunks = True
-            try:
-                await self._wait_for_data("read")
-            finally:
-                self._takes_chunks = False
-        chunk = self._chunk
-        if chunk is not None:
-            if n >= len(chunk) and self._exception is None:
-                self._chunk = None
-                return chunk
+        if n <= 0 or self._exception is not None:
             self._spill()
-        return await super().read(n)
+            return await super().read(n)
+        if not self._chunk:
+            if not (self._buffer or self._eof):
+                self._takes_chunks = True
+                try:
+                    await self._wait_for_data("read")
+                finally:
+                    self._takes_chunks = False
+            self._load()
+            if not self._chunk:
+                return await super().read(n)
+        return self._cut(min(self._begin + n, len(self._chunk)))
+
+    async def readline(self) -> bytes:
+        self._load()
+        end = self._chunk.find(b"\n", self._begin) + 1
+        if 0 < end <= self._begin + self._limit and self._exception is None:
+            return self._cut(end)
+        self._spill()
+        return await super().readline()
 
     async def readuntil(self, separator: Any = b"\n") -> bytes:
         self._spill()
         return await super().readuntil(separator)
 
     async def readexactly(self, n: int) -> bytes:
-        if self._chunk is not None and len(self._chunk) == n:
-            if self._exception is None:
-                chunk, self._chunk = self._chunk, None
-                return chunk
+        self._load()
+        end = self._begin + n
+        if 0 < n and end <= len(self._chunk) and self._exception is None:
+            return self._cut(end)
         self._spill()
         return await super().readexactly(n)
 

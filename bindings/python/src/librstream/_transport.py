@@ -275,6 +275,11 @@ class StreamTransport(asyncio.Transport):
         self._maybe_pause_writer()
         self._driver.begin_tick()
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether draining has nothing to wait for and nothing to tell."""
+        return not (self._writer_paused or self._closing)
+
     def can_write_eof(self) -> bool:
         return True
 

@@ -42,7 +42,7 @@ _Inner = TypeVar("_Inner")
 
 
 class _Loop:
-    """What runs everything of one thread, as long as an object of this module is there."""
+    """What runs everything of one thread, as long as the thread is there."""
 
     _local = threading.local()
     _open: weakref.WeakSet[_Loop] = weakref.WeakSet()
@@ -54,11 +54,9 @@ class _Loop:
 
     @classmethod
     def current(cls) -> _Loop:
-        known: weakref.ref[_Loop] | None = getattr(cls._local, "loop", None)
-        loop = known() if known is not None else None
+        loop: _Loop | None = getattr(cls._local, "loop", None)
         if loop is None:
-            loop = cls()
-            cls._local.loop = weakref.ref(loop)
+            loop = cls._local.loop = cls()
         return loop
 
     def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:

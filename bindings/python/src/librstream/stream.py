@@ -166,7 +166,11 @@ class RstreamStream:
 
     def write(self, data: Data) -> None:
         """Writes bytes; await :meth:`drain` before writing much more."""
-        self.writer.write(data)
+        if self._writer is None:
+            self._open()
+        # The writer does no more than this.
+        assert self._transport is not None
+        self._transport.write(data)
 
     def writelines(self, data: Iterable[Data]) -> None:
         """Writes several pieces at once."""
@@ -174,7 +178,9 @@ class RstreamStream:
 
     async def drain(self) -> None:
         """Waits until the other side has taken enough of what was written."""
-        await self.writer.drain()
+        transport = self._transport
+        if transport is None or not transport.takes_more:
+            await self.writer.drain()
 
     def can_write_eof(self) -> bool:
         """True: the own direction can end while the other one goes on."""
