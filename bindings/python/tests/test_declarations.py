@@ -33,6 +33,7 @@ def read_headers() -> str:
 
 
 HEADERS = read_headers()
+ENUMERATIONS = set(re.findall(r"typedef enum (\w+)", HEADERS))
 
 
 def ctypes_of(declared: str) -> Any:
@@ -42,6 +43,8 @@ def ctypes_of(declared: str) -> Any:
         written = re.sub(r"\s*\*", " *", " ".join(candidate.split())).replace("* *", "**").strip()
         if written in PLAIN:
             return PLAIN[written]
+        if written in ENUMERATIONS:
+            return ctypes.c_int
         if written in CALLBACKS:
             return CALLBACKS[written]
         if re.fullmatch(r"(const )?rstream_\w+ \*\*", written):
