@@ -10,7 +10,7 @@ nonisolated(unsafe) private let featureWords = StableString(features.joined(sepa
 private let features = [
   "transport.tls", "tunnel.bytestream", "tunnel.forward", "stream.fd", "engine", "inventory", "proxy.http",
   "proxy.socks5",
-  "dns.override", "dns.tls", "dns.dnssec", "bind", "mptcp", "doctor",
+  "dns.override", "dns.tls", "dns.dnssec", "bind", "mptcp", "doctor", "watch",
 ]
 
 @_cdecl("rstream_version_string") @implementation

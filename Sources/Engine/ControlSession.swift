@@ -91,6 +91,7 @@ final class ControlSession: Session, MessageChannelDelegate {
 
   private func remove(_ tunnel: Tunnel) {
     engine.registry.remove(tunnel)
+    engine.feed.tell(.tunnels, .deleted, tunnel.record)
     tunnel.close()
   }
 
@@ -151,6 +152,7 @@ final class ControlSession: Session, MessageChannelDelegate {
       }
       tunnels[tunnel.id] = tunnel
       engine.registry.add(tunnel)
+      engine.feed.tell(.tunnels, .created, tunnel.record)
       Log.info("engine", "client \(id): tunnel \(tunnel.id) \(tunnel.properties.host ?? tunnel.properties.name ?? "")")
     } catch {
       Log.info("engine", "client \(id): tunnel refused: \(error.error.code.rawValue) \(error.error.message ?? "")")

@@ -13,6 +13,7 @@ public final class Engine: LoopChild {
   let settings: EngineSettings
   let sessions = SessionTable()
   let registry = TunnelRegistry()
+  let feed: InventoryFeed
   let broker: StreamBroker
   let connections: ConnectionLimit
   let authenticator: Authenticator
@@ -45,6 +46,7 @@ public final class Engine: LoopChild {
     }
     self.loop = loop
     self.settings = settings
+    feed = InventoryFeed(loop)
     broker = StreamBroker(loop, timeout: UInt64(settings.streamRequestSeconds) * 1000)
     connections = ConnectionLimit(settings.maximumConnections)
     authenticator = Authenticator(settings)
@@ -164,15 +166,20 @@ public final class Engine: LoopChild {
 
   // MARK: Clients
 
+  /// As they are listed.
+  var clientsInOrder: [ControlSession] { clients.values.sorted { $0.id < $1.id } }
+
   func opened(_ session: ControlSession) {
     clients[session.id] = session
     sessions.add(session)
+    feed.tell(.clients, .created, session.record)
     let details = session.details
     Log.info("engine", "client \(session.id) connected: \(details.agent ?? "unknown") \(details.version ?? "")")
   }
 
   func closed(_ session: ControlSession) {
     clients[session.id] = nil
+    feed.tell(.clients, .deleted, session.record)
     sessions.remove(session)
   }
 
@@ -195,6 +202,8 @@ public final class Engine: LoopChild {
       closeListeners()
       sessions.onEmpty = { [self] in loop.later { [self] in stopped() } }
       drainTimer = LoopTimer(loop, after: UInt64(settings.drainSeconds) * 1000) { [self] in sessions.cut() }
+      // Whoever watches would only see everything end.
+      feed.end()
       sessions.drain()
       if sessions.isEmpty { loop.later { [self] in stopped() } }
     }

@@ -69,4 +69,5 @@ public enum ErrorCode {
   public static let engineAPIHTTP: Int32 = -10070
   public static let engineAPIPayload: Int32 = -10071
   public static let invalidFilter: Int32 = -10072
+  public static let eventJSON: Int32 = -10073
 }

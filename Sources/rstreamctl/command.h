@@ -40,8 +40,8 @@ typedef struct command {
   int (*run)(const struct command *command, int argc, char **argv);
 } command_t;
 
-extern const command_t engine_command, forward_command, dial_command, tunnels_command, clients_command, context_command,
-    doctor_command, version_command;
+extern const command_t engine_command, forward_command, dial_command, tunnels_command, clients_command, watch_command,
+    context_command, doctor_command, version_command;
 
 /* What options_read() says besides "go on": the command line was answered (--help) or refused. */
 typedef struct command_line {

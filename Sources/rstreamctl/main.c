@@ -9,8 +9,9 @@
 #include "command.h"
 #include "output.h"
 
-static const command_t *const commands[] = {&engine_command,  &forward_command, &dial_command,   &tunnels_command,
-                                            &clients_command, &context_command, &doctor_command, &version_command};
+static const command_t *const commands[] = {&engine_command,  &forward_command, &dial_command,
+                                            &tunnels_command, &clients_command, &watch_command,
+                                            &context_command, &doctor_command,  &version_command};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void help(FILE *file) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * inventory.h - what is online at an engine: lists of tunnels and clients.
+ * inventory.h - what is online at an engine: lists of tunnels and clients, and watching them come and go.
  *
  * Requests go to the engine's HTTP API at the client's engine, https://<engine>/api, with the client's own identity: its
  * token, or its client certificate. They take the same way as everything else of the client (trusted CA, server name,
@@ -159,6 +159,77 @@ RSTREAM_API const char *rstream_inventory_json(const rstream_inventory *inventor
  * @param inventory  may be NULL
  */
 RSTREAM_API void rstream_inventory_free(rstream_inventory *inventory);
+
+/** How to watch; several are joined with |. */
+typedef enum rstream_watch_flags {
+  RSTREAM_WATCH_RECONNECT = 1 /**< connect again when it is lost or ended: after 0.5 s, then later, at most 30 s */
+} rstream_watch_flags;
+
+/**
+ * Something has happened. The first event of each connection is the snapshot "state.initial": what was known before is
+ * to be replaced by it. After it come "tunnel.created", "tunnel.updated", "tunnel.deleted", "client.created",
+ * "client.updated" and "client.deleted"; others are to be ignored.
+ * @param watch  may be closed from here
+ * @param event  borrowed for the call
+ */
+typedef void (*rstream_event_cb)(rstream_watch *watch, const rstream_event *event, void *data);
+
+/**
+ * Watches tunnels and clients come and go (server-sent events of the engine's API). Nothing is lost or told twice between
+ * the snapshot and what follows. How it ends, and that it could not even begin, tells rstream_watch_on_end(). With
+ * RSTREAM_WATCH_RECONNECT a watch that has begun ends only when the engine refuses it (RSTREAM_EENGINE_API_HTTP with a
+ * status below 500) or sends what is no event; gaps show as another snapshot.
+ * @param tunnels  filters of RSTREAM_TUNNELS, copied; NULL means all
+ * @param clients  filters of RSTREAM_CLIENTS, copied; NULL means all
+ * @param flags    0 or RSTREAM_WATCH_RECONNECT
+ * @param out      receives the watch; end it with rstream_watch_close()
+ * @param cb       called for each event
+ * @return 0; UV_EINVAL, also for filters of the other resource and unknown flags; or a code (rstream.h)
+ */
+RSTREAM_API int rstream_client_watch(rstream_client *client, const rstream_filters *tunnels,
+                                     const rstream_filters *clients, int flags, rstream_watch **out,
+                                     rstream_event_cb cb, void *data);
+
+/**
+ * Tells when a watch ends by itself. `error` is NULL when the engine ended it in an orderly way, as one that stops does;
+ * otherwise what went wrong: the errors of lists, and RSTREAM_EEVENT_JSON. The handle still has to be closed.
+ * @param watch  the watch that has ended
+ */
+typedef void (*rstream_watch_end_cb)(rstream_watch *watch, const rstream_error *error, void *data);
+
+/**
+ * Sets the callback for the end of the watch; NULL removes it. One that is set after the end is still told.
+ * @param cb  called once
+ * @return 0 or a code (rstream.h)
+ */
+RSTREAM_API int rstream_watch_on_end(rstream_watch *watch, rstream_watch_end_cb cb, void *data);
+
+/**
+ * Ends a watch; no event comes any more.
+ * @return 0 or a code (rstream.h)
+ */
+RSTREAM_API int rstream_watch_close(rstream_watch *watch, rstream_close_cb cb, void *data);
+
+/**
+ * What kind of event it is.
+ * @return "state.initial", "tunnel.created"...; borrowed like the event; NULL for NULL
+ */
+RSTREAM_API const char *rstream_event_type(const rstream_event *event);
+
+/**
+ * All of the event as one JSON document on one line, with whatever else the engine told. For bindings, whose language
+ * reads JSON.
+ * @return the document, borrowed like the event; NULL for NULL
+ */
+RSTREAM_API const char *rstream_event_json(const rstream_event *event);
+
+/**
+ * What the event is about: all tunnels or clients of a snapshot, the one that has come, changed or gone.
+ * @param resource  RSTREAM_TUNNELS or RSTREAM_CLIENTS
+ * @return an inventory, perhaps without items, borrowed like the event and not to be freed; NULL for NULL and for another
+ *         resource
+ */
+RSTREAM_API const rstream_inventory *rstream_event_inventory(const rstream_event *event, int resource);
 
 #ifdef __cplusplus
 }

@@ -55,6 +55,12 @@ typedef struct rstream_filters rstream_filters;
 /** Tunnels or clients that an engine listed (inventory.h). Plain value; freed with rstream_inventory_free(). */
 typedef struct rstream_inventory rstream_inventory;
 
+/** A watch of what comes and goes at an engine (inventory.h). Ended with rstream_watch_close(). */
+typedef struct rstream_watch rstream_watch;
+
+/** Something that has happened at an engine (inventory.h). Borrowed for the callback that is told of it. */
+typedef struct rstream_event rstream_event;
+
 /** Settings of an engine (engine.h). Plain value; freed with rstream_engine_options_free(). */
 typedef struct rstream_engine_options rstream_engine_options;
 

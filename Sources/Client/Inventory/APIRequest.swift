@@ -37,7 +37,7 @@ final class APIRequest: ClientMember, APIResponseReceiver {
     self.attempt = attempt
     self.path = path
     self.completion = completion
-    timeout = min(Self.timeout, UInt64(client.settings.operationTimeoutMilliseconds))
+    timeout = Self.timeout(client)
     deadline = LoopTimer(client.loop, after: timeout) { [self] in
       finish(.failure(timedOut()))
     }
@@ -62,8 +62,15 @@ final class APIRequest: ClientMember, APIResponseReceiver {
     connection.send(client.apiRequestHead(path, accept: "application/json"), to: self)
   }
 
-  private func timedOut() -> Failure {
+  private func timedOut() -> Failure { Self.timedOut(attempt, timeout) }
+
+  static func timedOut(_ attempt: String, _ timeout: UInt64) -> Failure {
     Failure(ErrorCode.operationTimeout, "\(attempt): no answer from the engine within \(timeout) ms")
+  }
+
+  /// How long a client waits for an answer, in milliseconds.
+  static func timeout(_ client: Client) -> UInt64 {
+    min(timeout, UInt64(client.settings.operationTimeoutMilliseconds))
   }
 
   // MARK: The second attempt

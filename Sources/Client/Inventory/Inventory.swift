@@ -5,19 +5,23 @@ import RstreamWire
 
 /// What an engine told about its tunnels or clients.
 public struct Inventory: Sendable {
-  /// All that was told, on one line.
-  public let json: String
   public let resource: InventoryFilters.Resource
   public let items: [InventoryItem]
+  private let isList: Bool
 
   /// Reads a list; what in it is no object is left out.
   init(list bytes: [UInt8], of resource: InventoryFilters.Resource, _ attempt: String) throws(Failure) {
     guard case .array(let elements) = try Inventory.parse(bytes, attempt) else {
       throw Inventory.unexpected(attempt, "it is no list")
     }
+    self.init(elements, of: resource)
+  }
+
+  /// A list; what in it is no object is left out.
+  init(_ elements: [JSONValue], of resource: InventoryFilters.Resource) {
     self.resource = resource
     items = elements.compactMap(InventoryItem.init)
-    json = String(decoding: JSONValue.array(items.map(\.json)).encoded, as: UTF8.self)
+    isList = true
   }
 
   /// Reads one tunnel.
@@ -27,7 +31,13 @@ public struct Inventory: Sendable {
     }
     resource = .tunnels
     items = [item]
-    json = String(decoding: item.json.encoded, as: UTF8.self)
+    isList = false
+  }
+
+  /// All that was told, on one line.
+  public var json: String {
+    let value = isList ? JSONValue.array(items.map(\.json)) : items.first?.json ?? .null
+    return String(decoding: value.encoded, as: UTF8.self)
   }
 
   private static func parse(_ bytes: [UInt8], _ attempt: String) throws(Failure) -> JSONValue {

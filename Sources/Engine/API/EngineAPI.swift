@@ -30,10 +30,12 @@ final class EngineAPI: HTTPHandler {
     guard let route = EngineAPIRoute(path: request.path) else {
       return exchange.answer(404, "The engine's API has nothing here; see /api/openapi.json.")
     }
-    guard request.method == "GET" || request.method == "HEAD" else {
-      return exchange.answer(405, "Only GET and HEAD are answered here.", ("Allow", "GET, HEAD"))
+    guard request.method == "GET" || request.method == "HEAD" && !route.isEndless else {
+      let allowed = route.isEndless ? "GET" : "GET, HEAD"
+      return exchange.answer(405, "Only \(allowed) is answered here.", ("Allow", allowed))
     }
-    if let needed = route.access, let (status, message) = refusal(of: request, needed) {
+    if let needed = route.access, let (status, message) = refusal(of: request, needed, mayBeInAddress: route.isEndless)
+    {
       return status == 401
         ? exchange.answer(401, message, ("WWW-Authenticate", "Bearer")) : exchange.answer(status, message)
     }
@@ -53,16 +55,19 @@ final class EngineAPI: HTTPHandler {
         exchange.answer(200, .status("ok"))
       case .tunnels:
         let query = try InventoryQuery(path: exchange.request.path, for: .tunnels)
-        exchange.answer(200, query.select(engine.registry.tunnels.lazy.map(\.json)))
+        exchange.answer(200, query.select(engine.registry.tunnels.lazy.map(\.record)))
       case .tunnel(let id):
         guard let tunnel = engine.registry.tunnel(id: id) else {
           return exchange.answer(404, "There is no tunnel with this id.")
         }
-        exchange.answer(200, tunnel.json)
+        exchange.answer(200, tunnel.record)
       case .clients:
         let query = try InventoryQuery(path: exchange.request.path, for: .clients)
-        let clients = engine.clients.values.sorted { $0.id < $1.id }
-        exchange.answer(200, query.select(clients.lazy.map(\.json)))
+        exchange.answer(200, query.select(engine.clientsInOrder.lazy.map(\.record)))
+      case .events:
+        let query = try WatchQuery(path: exchange.request.path)
+        guard !engine.isDraining else { return exchange.answer(503, "The engine is shutting down.") }
+        EventStream.serve(exchange, query, engine)
       }
     } catch {
       exchange.answer(400, error.message)
@@ -72,19 +77,29 @@ final class EngineAPI: HTTPHandler {
   // MARK: Access
 
   /// Why a request is not answered; nil when it may be.
-  private func refusal(of request: HTTPRequestHead, _ access: EngineAPIRoute.Access) -> (status: Int, message: String)?
-  {
-    // Addresses are logged and passed on, so a token in one is given away; only a browser's event stream needs it.
-    if QueryString(ofPath: request.path).value(EdgeAuthorization.queryName) != .absent {
-      return (401, "The token belongs into the Authorization header, not into the address.")
+  private func refusal(
+    of request: HTTPRequestHead, _ access: EngineAPIRoute.Access, mayBeInAddress: Bool
+  ) -> (status: Int, message: String)? {
+    var token = BearerToken.of(request.headers)
+    let inAddress = QueryString(ofPath: request.path).value(EdgeAuthorization.queryName)
+    if inAddress != .absent {
+      // Addresses are logged and passed on, so a token in one is given away; only a browser's event stream needs it.
+      guard mayBeInAddress, token == nil, case .value(let bytes) = inAddress, !bytes.isEmpty else {
+        return (401, "The token belongs into the Authorization header, not into the address.")
+      }
+      token = String(decoding: bytes, as: UTF8.self)
     }
-    let token = BearerToken.of(request.headers)
-    if token == nil, request.headers.contains("authorization"), engine.authenticator.canVerifyTokens {
+    if inAddress != .absent || token == nil, request.headers.contains("authorization"),
+      engine.authenticator.canVerifyTokens
+    {
       return (401, "The Authorization header is not of the form: Bearer, a space, the token.")
     }
     if token != nil, hasCertificate { return (401, "A token and a client certificate cannot be used together.") }
     do {
       let grant = try engine.authenticator.authenticate(token, now: Clock.seconds)
+      if inAddress != .absent, engine.authenticator.canVerifyTokens, !grant.mayBeSeen {
+        return (401, "A token in an address has to end within an hour of when it was made and to permit only to look.")
+      }
       if case .permission(let permission) = access, !grant.permits(permission) {
         return (403, "The token does not have the permission \(permission.rawValue).")
       }
@@ -104,6 +119,7 @@ enum EngineAPIRoute: Equatable {
   case tunnels
   case tunnel(id: String)
   case clients
+  case events
 
   enum Access: Equatable {
     /// Any token that is accepted.
@@ -121,6 +137,7 @@ enum EngineAPIRoute: Equatable {
     case "/api/auth": self = .credentials
     case "/api/tunnels": self = .tunnels
     case "/api/clients": self = .clients
+    case "/api/sse": self = .events
     default:
       let prefix = "/api/tunnels/"
       guard path.hasPrefix(prefix) else { return nil }
@@ -135,9 +152,12 @@ enum EngineAPIRoute: Equatable {
     switch self {
     case .openAPI, .live, .ready: nil
     case .credentials: .valid
-    case .tunnels, .tunnel, .clients: .permission(.readResources)
+    case .tunnels, .tunnel, .clients, .events: .permission(.readResources)
     }
   }
+
+  /// Whether the answer has no end of its own.
+  var isEndless: Bool { self == .events }
 }
 
 extension JSONValue {
@@ -150,14 +170,4 @@ extension HTTPExchange {
   fileprivate func answer(_ status: Int, _ contentType: String, _ body: [UInt8]) {
     answer(.own(status, contentType: contentType, length: body.count), body)
   }
-}
-
-extension Tunnel {
-  fileprivate var json: JSONValue {
-    TunnelRecord(properties: properties, clientID: owner.id, userID: owner.grant.userID).json
-  }
-}
-
-extension ControlSession {
-  fileprivate var json: JSONValue { ClientRecord(id: id, userID: grant.userID, details: details).json }
 }

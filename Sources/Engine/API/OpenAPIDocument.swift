@@ -101,6 +101,26 @@ enum OpenAPIDocument {
             "401": {"$ref": "#/components/responses/Unauthorized"},
             "403": {"$ref": "#/components/responses/Forbidden"}
           }
+        }},
+        "/sse": {"get": {
+          "operationId": "watch",
+          "summary": "What comes and goes, as server-sent events",
+          "description": "The first event is a snapshot, state.initial; all that happens after it follows.",
+          "security": [{"bearer": []}, {"address": []}],
+          "parameters": [{
+            "name": "params", "in": "query",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/WatchQuery"}}}
+          }],
+          "responses": {
+            "200": {
+              "description": "Events without end; the data of each is an Event",
+              "content": {"text/event-stream": {"schema": {"type": "string"}}}
+            },
+            "400": {"$ref": "#/components/responses/BadRequest"},
+            "401": {"$ref": "#/components/responses/Unauthorized"},
+            "403": {"$ref": "#/components/responses/Forbidden"},
+            "503": {"$ref": "#/components/responses/Stopping"}
+          }
         }}
       },
       "components": {
@@ -108,6 +128,10 @@ enum OpenAPIDocument {
           "bearer": {
             "type": "http", "scheme": "bearer",
             "description": "A static token or a JSON Web Token of the engine. An open engine answers without one."
+          },
+          "address": {
+            "type": "apiKey", "in": "query", "name": "rstream.token",
+            "description": "For browsers: a JSON Web Token that ends within the hour and permits only to look."
           }
         },
         "responses": {
@@ -129,6 +153,10 @@ enum OpenAPIDocument {
           },
           "Forbidden": {
             "description": "The token lacks the permission tunnels.resources.read-only",
+            "content": {"text/plain": {"schema": {"type": "string"}}}
+          },
+          "Stopping": {
+            "description": "The engine is shutting down",
             "content": {"text/plain": {"schema": {"type": "string"}}}
           },
           "NotFound": {
@@ -169,7 +197,7 @@ enum OpenAPIDocument {
               "allow_cross_region_routing": {"type": "boolean"},
               "client_id": {"type": "string"},
               "user_id": {"type": "string"},
-              "status": {"enum": ["online"]}
+              "status": {"enum": ["online", "offline"]}
             }
           },
           "Client": {
@@ -178,7 +206,7 @@ enum OpenAPIDocument {
             "required": ["id", "status"],
             "properties": {
               "id": {"type": "string"},
-              "status": {"enum": ["online"]},
+              "status": {"enum": ["online", "offline"]},
               "user_id": {"type": "string"},
               "agent": {"type": "string"},
               "channel": {"type": "string"},
@@ -193,28 +221,78 @@ enum OpenAPIDocument {
             "description": "All have to be there; null stands for any value.",
             "additionalProperties": {"type": ["string", "null"]}
           },
+          "TunnelFilters": {
+            "type": ["object", "null"],
+            "additionalProperties": false,
+            "properties": {
+              "id": {"type": ["string", "null"]},
+              "name": {"type": ["string", "null"]},
+              "type": {"type": ["string", "null"]},
+              "status": {"type": ["string", "null"]},
+              "client_id": {"type": ["string", "null"]},
+              "user_id": {"type": ["string", "null"]},
+              "protocol": {"type": ["string", "null"]},
+              "hostname": {"type": ["string", "null"]},
+              "publish": {"type": ["boolean", "null"]},
+              "http_version": {"type": ["string", "null"]},
+              "labels": {"oneOf": [{"$ref": "#/components/schemas/WantedLabels"}, {"type": "null"}]}
+            }
+          },
+          "ClientFilters": {
+            "type": ["object", "null"],
+            "additionalProperties": false,
+            "properties": {
+              "id": {"type": ["string", "null"]},
+              "status": {"type": ["string", "null"]},
+              "user_id": {"type": ["string", "null"]},
+              "agent": {"type": ["string", "null"]},
+              "channel": {"type": ["string", "null"]},
+              "version": {"type": ["string", "null"]},
+              "os": {"type": ["string", "null"]},
+              "arch": {"type": ["string", "null"]},
+              "protocol_version": {"type": ["string", "null"]},
+              "labels": {"oneOf": [{"$ref": "#/components/schemas/WantedLabels"}, {"type": "null"}]}
+            }
+          },
+          "WatchQuery": {
+            "type": ["object", "null"],
+            "additionalProperties": false,
+            "properties": {
+              "clients": {"$ref": "#/components/schemas/ClientFilters"},
+              "tunnels": {"$ref": "#/components/schemas/TunnelFilters"}
+            }
+          },
+          "Event": {
+            "type": "object",
+            "description": "What is deleted has the status offline.",
+            "required": ["id", "type", "created_at", "object"],
+            "properties": {
+              "id": {"type": "string"},
+              "type": {"enum": [
+                "state.initial", "client.created", "client.deleted", "tunnel.created", "tunnel.deleted"
+              ]},
+              "created_at": {"type": "string", "format": "date-time"},
+              "object": {"anyOf": [
+                {
+                  "type": "object",
+                  "required": ["snapshot_at", "clients", "tunnels"],
+                  "properties": {
+                    "snapshot_at": {"type": "string", "format": "date-time"},
+                    "clients": {"type": "array", "items": {"$ref": "#/components/schemas/Client"}},
+                    "tunnels": {"type": "array", "items": {"$ref": "#/components/schemas/Tunnel"}}
+                  }
+                },
+                {"$ref": "#/components/schemas/Client"},
+                {"$ref": "#/components/schemas/Tunnel"}
+              ]}
+            }
+          },
           "TunnelQuery": {
             "type": ["object", "null"],
             "additionalProperties": false,
             "properties": {
               "limit": {"type": ["integer", "null"], "minimum": 1},
-              "filters": {
-                "type": ["object", "null"],
-                "additionalProperties": false,
-                "properties": {
-                  "id": {"type": ["string", "null"]},
-                  "name": {"type": ["string", "null"]},
-                  "type": {"type": ["string", "null"]},
-                  "status": {"type": ["string", "null"]},
-                  "client_id": {"type": ["string", "null"]},
-                  "user_id": {"type": ["string", "null"]},
-                  "protocol": {"type": ["string", "null"]},
-                  "hostname": {"type": ["string", "null"]},
-                  "publish": {"type": ["boolean", "null"]},
-                  "http_version": {"type": ["string", "null"]},
-                  "labels": {"oneOf": [{"$ref": "#/components/schemas/WantedLabels"}, {"type": "null"}]}
-                }
-              }
+              "filters": {"$ref": "#/components/schemas/TunnelFilters"}
             }
           },
           "ClientQuery": {
@@ -222,22 +300,7 @@ enum OpenAPIDocument {
             "additionalProperties": false,
             "properties": {
               "limit": {"type": ["integer", "null"], "minimum": 1},
-              "filters": {
-                "type": ["object", "null"],
-                "additionalProperties": false,
-                "properties": {
-                  "id": {"type": ["string", "null"]},
-                  "status": {"type": ["string", "null"]},
-                  "user_id": {"type": ["string", "null"]},
-                  "agent": {"type": ["string", "null"]},
-                  "channel": {"type": ["string", "null"]},
-                  "version": {"type": ["string", "null"]},
-                  "os": {"type": ["string", "null"]},
-                  "arch": {"type": ["string", "null"]},
-                  "protocol_version": {"type": ["string", "null"]},
-                  "labels": {"oneOf": [{"$ref": "#/components/schemas/WantedLabels"}, {"type": "null"}]}
-                }
-              }
+              "filters": {"$ref": "#/components/schemas/ClientFilters"}
             }
           }
         }

@@ -7,6 +7,8 @@ struct AccessGrant: Equatable, Sendable {
   private let permissions: Set<Permission>?
   /// Whom the token was made for, where it says so.
   let userID: String?
+  /// Seconds from when the token was made to when it ends, where it says so.
+  let lifetime: Int64?
 
   /// Everything, for clients that need no token and for static tokens.
   static let unrestricted = AccessGrant(permissions: nil, userID: nil)
@@ -14,6 +16,13 @@ struct AccessGrant: Equatable, Sendable {
   init(permissions: Set<Permission>?, userID: String?) {
     self.permissions = permissions
     self.userID = userID
+    lifetime = nil
+  }
+
+  /// Whether little is lost when others get to know the token: it ends within the hour and permits nothing but to look.
+  var mayBeSeen: Bool {
+    guard let lifetime, let permissions else { return false }
+    return lifetime <= 3600 && permissions.isSubset(of: [.readResources])
   }
 
   func permits(_ permission: Permission) -> Bool {
@@ -50,6 +59,12 @@ extension AccessGrant {
       throw .malformed("permissions are not a list")
     }
     userID = claims["userId"]?.string
+    if case .integer(let end) = claims["exp"], case .integer(let start) = claims["iat"] {
+      let (difference, overflow) = end.subtractingReportingOverflow(start)
+      lifetime = overflow ? nil : difference
+    } else {
+      lifetime = nil
+    }
   }
 
   private static func isEmpty(_ value: JSONValue?) -> Bool {

@@ -64,6 +64,14 @@ struct ClientRecord {
   }
 }
 
+extension Tunnel {
+  var record: JSONValue { TunnelRecord(properties: properties, clientID: owner.id, userID: owner.grant.userID).json }
+}
+
+extension ControlSession {
+  var record: JSONValue { ClientRecord(id: id, userID: grant.userID, details: details).json }
+}
+
 /// An object of what is there.
 private struct JSONObjectBuilder {
   private var members: [JSONMember] = []

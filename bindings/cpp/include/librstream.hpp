@@ -88,6 +88,7 @@ enum class errc : int {
   engine_api_http = RSTREAM_EENGINE_API_HTTP,
   engine_api_payload = RSTREAM_EENGINE_API_PAYLOAD,
   invalid_filter = RSTREAM_EINVALID_FILTER,
+  event_json = RSTREAM_EEVENT_JSON,
 };
 
 /// The category of every std::error_code made here: values are the negative codes of the C API.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Made by generate.py from rstream/inventory.h.
-//! What is online at an engine: lists of tunnels and clients.
+//! What is online at an engine: lists of tunnels and clients, and watching them come and go.
 //!
 //! Requests go to the engine's HTTP API at the client's engine, `https://<engine>/api`, with the client's own
 //! identity: its token, or its client certificate. They take the same way as everything else of the client (trusted
@@ -40,6 +40,29 @@ pub type rstream_inventory_cb =
 
 /// Result of rstream_client_check(): `error` is NULL when the answer is yes.
 pub type rstream_check_cb = Option<unsafe extern "C" fn(error: *const rstream_error, data: *mut c_void)>;
+
+/// How to watch; several are joined with |.
+pub type rstream_watch_flags = c_int;
+
+/// Connect again when it is lost or ended: after 0.5 s, then later, at most 30 s.
+pub const RSTREAM_WATCH_RECONNECT: rstream_watch_flags = 1;
+
+/// Something has happened. The first event of each connection is the snapshot "state.initial": what was known
+/// before is to be replaced by it. After it come "tunnel.created", "tunnel.updated", "tunnel.deleted",
+/// "client.created", "client.updated" and "client.deleted"; others are to be ignored.
+///
+/// - `watch`: may be closed from here
+/// - `event`: borrowed for the call
+pub type rstream_event_cb =
+    Option<unsafe extern "C" fn(watch: *mut rstream_watch, event: *const rstream_event, data: *mut c_void)>;
+
+/// Tells when a watch ends by itself. `error` is NULL when the engine ended it in an orderly way, as one that stops
+/// does; otherwise what went wrong: the errors of lists, and RSTREAM_EEVENT_JSON. The handle still has to be
+/// closed.
+///
+/// - `watch`: the watch that has ended
+pub type rstream_watch_end_cb =
+    Option<unsafe extern "C" fn(watch: *mut rstream_watch, error: *const rstream_error, data: *mut c_void)>;
 
 extern "C" {
     /// Makes filters without any condition. A plain value: it belongs to no loop, but is used by one thread at a time.
@@ -176,4 +199,51 @@ extern "C" {
     ///
     /// - `inventory`: may be NULL
     pub fn rstream_inventory_free(inventory: *mut rstream_inventory);
+    /// Watches tunnels and clients come and go (server-sent events of the engine's API). Nothing is lost or told twice
+    /// between the snapshot and what follows. How it ends, and that it could not even begin, tells
+    /// rstream_watch_on_end(). With RSTREAM_WATCH_RECONNECT a watch that has begun ends only when the engine refuses it
+    /// (RSTREAM_EENGINE_API_HTTP with a status below 500) or sends what is no event; gaps show as another snapshot.
+    ///
+    /// - `tunnels`: filters of RSTREAM_TUNNELS, copied; NULL means all
+    /// - `clients`: filters of RSTREAM_CLIENTS, copied; NULL means all
+    /// - `flags`: 0 or RSTREAM_WATCH_RECONNECT
+    /// - `out`: receives the watch; end it with rstream_watch_close()
+    /// - `cb`: called for each event
+    ///
+    /// Returns 0; UV_EINVAL, also for filters of the other resource and unknown flags; or a code (rstream.h).
+    pub fn rstream_client_watch(
+        client: *mut rstream_client,
+        tunnels: *const rstream_filters,
+        clients: *const rstream_filters,
+        flags: c_int,
+        out: *mut *mut rstream_watch,
+        cb: rstream_event_cb,
+        data: *mut c_void,
+    ) -> c_int;
+    /// Sets the callback for the end of the watch; NULL removes it. One that is set after the end is still told.
+    ///
+    /// - `cb`: called once
+    ///
+    /// Returns 0 or a code (rstream.h).
+    pub fn rstream_watch_on_end(watch: *mut rstream_watch, cb: rstream_watch_end_cb, data: *mut c_void) -> c_int;
+    /// Ends a watch; no event comes any more.
+    ///
+    /// Returns 0 or a code (rstream.h).
+    pub fn rstream_watch_close(watch: *mut rstream_watch, cb: rstream_close_cb, data: *mut c_void) -> c_int;
+    /// What kind of event it is.
+    ///
+    /// Returns "state.initial", "tunnel.created"...; borrowed like the event; NULL for NULL.
+    pub fn rstream_event_type(event: *const rstream_event) -> *const c_char;
+    /// All of the event as one JSON document on one line, with whatever else the engine told. For bindings, whose
+    /// language reads JSON.
+    ///
+    /// Returns the document, borrowed like the event; NULL for NULL.
+    pub fn rstream_event_json(event: *const rstream_event) -> *const c_char;
+    /// What the event is about: all tunnels or clients of a snapshot, the one that has come, changed or gone.
+    ///
+    /// - `resource`: RSTREAM_TUNNELS or RSTREAM_CLIENTS
+    ///
+    /// Returns an inventory, perhaps without items, borrowed like the event and not to be freed; NULL for NULL and for
+    /// another resource.
+    pub fn rstream_event_inventory(event: *const rstream_event, resource: c_int) -> *const rstream_inventory;
 }

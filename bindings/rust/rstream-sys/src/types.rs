@@ -84,6 +84,20 @@ pub struct rstream_inventory {
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+/// A watch of what comes and goes at an engine (inventory.h). Ended with rstream_watch_close().
+#[repr(C)]
+pub struct rstream_watch {
+    _opaque: [u8; 0],
+    _not_send: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// Something that has happened at an engine (inventory.h). Borrowed for the callback that is told of it.
+#[repr(C)]
+pub struct rstream_event {
+    _opaque: [u8; 0],
+    _not_send: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
 /// Settings of an engine (engine.h). Plain value; freed with rstream_engine_options_free().
 #[repr(C)]
 pub struct rstream_engine_options {
