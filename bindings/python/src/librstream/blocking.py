@@ -74,8 +74,16 @@ class _Loop:
             self._runner.close()
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():
+        if sys.is_finalizing():
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
             self.close()
+        else:
+            # Collected while another loop runs on this thread: nothing can be run on this one any more.
+            with contextlib.suppress(RuntimeError):
+                self._runner.get_loop().close()
 
 
 @atexit.register
