@@ -164,7 +164,10 @@ def compare(runs: int, quick: bool) -> None:
     command = [sys.executable, __file__, "--engine"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as engine:
         assert engine.stdin is not None and engine.stdout is not None
-        where = json.loads(engine.stdout.readline())
+        listening = engine.stdout.readline()
+        if not listening:
+            sys.exit("the engine has not started")
+        where = json.loads(listening)
         print(f"{runs} runs, medians, MB/s echoed; Python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f}\n")
         print(f"{'':32}{'official':>10}{'ours':>10}{'ratio':>8}{'by processor time':>20}")
         for workload in WORKLOADS:

@@ -92,10 +92,18 @@ class ChunkReader(asyncio.StreamReader):
         return self._cut(min(self._begin + n, len(self._chunk)))
 
     async def readline(self) -> bytes:
-        self._load()
-        end = self._chunk.find(b"\n", self._begin) + 1
-        if 0 < end <= self._begin + self._limit and self._exception is None:
-            return self._cut(end)
+        if not self._chunk:
+            self._load()
+        begin, chunk = self._begin, self._chunk
+        end = chunk.find(b"\n", begin) + 1
+        if 0 < end <= begin + self._limit and self._exception is None:
+            # As _cut() does it; here a call would be seen in the time.
+            if end == len(chunk):
+                self._chunk = b""
+                self._begin = 0
+            else:
+                self._begin = end
+            return chunk[begin:end]
         self._spill()
         return await super().readline()
 

@@ -64,8 +64,9 @@ class RstreamStream:
     @property
     def reader(self) -> asyncio.StreamReader:
         """What the other side sends."""
-        self._open()
-        assert self._reader is not None
+        if self._reader is None:
+            self._open()
+            assert self._reader is not None
         return self._reader
 
     @property
@@ -166,11 +167,8 @@ class RstreamStream:
 
     def write(self, data: Data) -> None:
         """Writes bytes; await :meth:`drain` before writing much more."""
-        if self._writer is None:
-            self._open()
         # The writer does no more than this.
-        assert self._transport is not None
-        self._transport.write(data)
+        (self._transport or self.writer.transport).write(data)
 
     def writelines(self, data: Iterable[Data]) -> None:
         """Writes several pieces at once."""
