@@ -56,6 +56,10 @@ impl Filters {
         Ok(self)
     }
 
+    pub(crate) fn raw(&self) -> *const sys::rstream_filters {
+        self.raw
+    }
+
     fn assign(&mut self, name: &str, value: *const c_char) -> Result<&mut Self> {
         let name = c_string(name)?;
         // SAFETY: the strings are valid for the call.
@@ -77,6 +81,11 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// One that somebody else frees: the value must not be dropped, and not outlive what it is borrowed from.
+    pub(crate) fn borrowed(raw: *const sys::rstream_inventory) -> Inventory {
+        Inventory { raw: raw as *mut _ }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         // SAFETY: the inventory is valid.
@@ -219,7 +228,7 @@ impl Client {
         completion: Rc<Completion<Inventory>>,
     ) -> Result<()> {
         let raw = self.node.node().raw()?;
-        let filters = filters.map_or(null(), |filters| filters.raw as *const _);
+        let filters = filters.map_or(null(), Filters::raw);
         Ticket::issue(&self.node, completion, |data| {
             // SAFETY: the client is open, the filters are valid or NULL, and `data` is the ticket that the callback redeems.
             checked(unsafe { list(raw, filters, limit, Some(listed), data) }).map(drop)

@@ -36,6 +36,7 @@ mod stream;
 mod task;
 mod tunnel;
 mod version;
+mod watch;
 
 pub mod doctor;
 pub mod log;
@@ -53,3 +54,4 @@ pub use settings::{Config, EngineOptions, TunnelOptions};
 pub use stream::{IntoFdError, Stream};
 pub use tunnel::{ForwardEvent, Tunnel};
 pub use version::{features, has_feature, protocol_version, version};
+pub use watch::{Event, Watch};
