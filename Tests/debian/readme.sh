@@ -9,7 +9,7 @@ cd "$work"
 pids=()
 trap '[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$work"' EXIT
 
-sed -n '/^```c$/,/^```$/p' "$readme" | sed '/^```/d' >publish.c
+sed -n '/^```c$/,/^```$/{ /^```$/q; /^```/!p }' "$readme" >publish.c
 compilation=$(sed -n 's/^    \(cc publish\.c .*\)$/\1/p' "$readme")
 echo "$compilation"
 sh -euc "$compilation -Wall -Wextra -Werror"

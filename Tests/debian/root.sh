@@ -18,14 +18,19 @@ mirror() {
   echo "$found"
 }
 
-# Runs a command in root $1, with processes and mounts that end with it.
+# Runs a command in root $1, with processes and mounts that end with it. What the variable toolchain names is /toolchain.
 enter() {
   local root=$1
   shift
   # shellcheck disable=SC2016
-  unshare --mount --pid --fork --kill-child env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+  unshare --mount --pid --fork --kill-child env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin:/toolchain/bin HOME=/root \
     LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive ${http_proxy+"http_proxy=$http_proxy"} \
-    sh -euc 'mount -t proc proc "$0/proc"; mount -t devpts devpts "$0/dev/pts"; exec chroot "$0" "$@"' "$root" "$@"
+    sh -euc '
+      mount -t proc proc "$0/proc"
+      mount -t devpts devpts "$0/dev/pts"
+      [ -z "$1" ] || { mkdir -p "$0/toolchain"; mount --bind "$1" "$0/toolchain"; }
+      shift
+      exec chroot "$0" "$@"' "$root" "${toolchain-}" "$@"
 }
 
 # Makes the archive of a fresh Debian $1 with further packages, or finds the one of an earlier run. Prints its name.

@@ -132,6 +132,20 @@ SCRIPT
   }
 }
 
+# Builds the packages in root $1 with what its Debian has and with this machine's Swift toolchain; the C tests run.
+build_from_source() {
+  local root=$1 toolchain
+  toolchain=$(dirname "$(dirname "$(realpath "$(command -v swift)")")")
+  step "building in ${root##*/}"
+  mkdir "$root/build"
+  dpkg-source --no-check --no-copy --extract build/deb/*.dsc "$root/build/source" >/dev/null
+  quietly deb-build-dep enter "$root" sh -euc '
+    apt-get update -q
+    apt-get install -q -y --no-install-recommends build-essential
+    apt-get build-dep -q -y --no-install-recommends /build/source'
+  quietly "deb-build-${root##*/}" enter "$root" sh -euc 'cd /build/source && dpkg-buildpackage --no-sign --build=binary'
+}
+
 roots_wanted=yes
 if [ "${DEB_ROOTS-}" = no ]; then
   roots_wanted="DEB_ROOTS=no"
@@ -167,6 +181,7 @@ for release in "${releases[@]}"; do
   use_packages "$roots/$release"
   unpack_root "$archive" "$roots/$release-booted"
   use_service "$roots/$release-booted"
+  [ "$release" = bookworm ] || build_from_source "$roots/$release"
   remove_root "$roots/$release"
   remove_root "$roots/$release-booted"
 done
