@@ -10,7 +10,7 @@ from typing import Any
 
 import librstream
 import pytest
-from librstream import _capi, errors
+from librstream import _capi, diagnosis, errors, inventory, watch
 
 INCLUDE = Path(__file__).resolve().parents[3] / "include"
 PLAIN = {
@@ -114,5 +114,14 @@ def test_the_codes_with_an_exception_of_their_own_exist() -> None:
     assert errors._CONFIGURATION | errors._PROTOCOL | errors._UNSUPPORTED <= set(CODES.values())
 
 
-def test_the_events_of_forwarded_connections() -> None:
-    assert "RSTREAM_FORWARD_OPENED = 0, RSTREAM_FORWARD_CLOSED = 1" in " ".join(HEADERS.split())
+@pytest.mark.parametrize(
+    "members",
+    [
+        "RSTREAM_FORWARD_OPENED = 0, RSTREAM_FORWARD_CLOSED = 1",
+        f"RSTREAM_TUNNELS = {inventory.TUNNELS}, RSTREAM_CLIENTS = {inventory.CLIENTS}",
+        f"RSTREAM_WATCH_RECONNECT = {watch._RECONNECT}",
+        ", ".join(f"RSTREAM_DOCTOR_{name.upper()} = {value}" for value, name in enumerate(diagnosis._STATUSES)),
+    ],
+)
+def test_the_members_of_an_enumeration(members: str) -> None:
+    assert f"{{ {members} }}" in " ".join(HEADERS.split())

@@ -17,6 +17,7 @@ from librstream._capi import text as _text
 from librstream._config import ClientOptions
 from librstream.client import Client
 from librstream.control import ControlChannel
+from librstream.diagnosis import Diagnosis, Finding, doctor
 from librstream.engine import Engine
 from librstream.errors import (
     ConfigurationError,
@@ -43,6 +44,7 @@ from librstream.types import (
     TunnelProperties,
 )
 from librstream.version import __version__
+from librstream.watch import Event, EventStream, WatchTransport
 
 
 def library_version() -> str:
@@ -87,8 +89,12 @@ __all__ = [
     "ConfigurationError",
     "ControlChannel",
     "CreateTunnelOptions",
+    "Diagnosis",
     "Engine",
     "EngineError",
+    "Event",
+    "EventStream",
+    "Finding",
     "ForwardedConnection",
     "LibraryError",
     "ProtocolError",
@@ -105,7 +111,9 @@ __all__ = [
     "TunnelInventory",
     "TunnelProperties",
     "UnsupportedFeatureError",
+    "WatchTransport",
     "__version__",
+    "doctor",
     "engine_hostname",
     "format_forwarding_address",
     "generate_stable_domain",

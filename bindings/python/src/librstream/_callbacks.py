@@ -30,6 +30,7 @@ class Callbacks:
         self._numbers = itertools.count(1)
         once, always, readers = self.once, self.always, self.readers
         borrowed_error = library.borrowed_error
+        event_json = library.event_json
         string_at = ctypes.string_at
 
         def plain(number: int | None) -> None:
@@ -111,8 +112,50 @@ class Callbacks:
             except BaseException as error:
                 report(error)
 
+        def happened(_watch: int | None, event: int, number: int | None) -> None:
+            try:
+                call = always.get(number or 0)
+                if call is not None:
+                    call(event_json(event) or b"{}")
+            except BaseException as failure:
+                report(failure)
+
+        def answered(error: int | None, number: int | None) -> None:
+            try:
+                call = once.pop(number or 0, None)
+                if call is not None:
+                    call(None, borrowed_error(error) if error else None)
+            except BaseException as failure:
+                report(failure)
+
+        def doctor_check(
+            name: bytes | None,
+            status: int,
+            microseconds: int,
+            detail: bytes | None,
+            advice: bytes | None,
+            number: int | None,
+        ) -> None:
+            try:
+                call = always.get(number or 0)
+                if call is not None:
+                    call(_capi.text(name), status, microseconds, _capi.text(detail), _capi.optional_text(advice))
+            except BaseException as failure:
+                report(failure)
+
+        def doctor_end(worst: int, number: int | None) -> None:
+            try:
+                call = once.pop(number or 0, None)
+                if call is not None:
+                    call(worst)
+            except BaseException as error:
+                report(error)
+
         self._report = report
-        functions: tuple[Callable[..., None], ...] = (plain, result, event, stream, read, forward, stop)
+        functions: tuple[Callable[..., None], ...] = (
+            *(plain, result, event, stream, read, forward, stop),
+            *(happened, answered, doctor_check, doctor_end),
+        )
         self._by_code = {function.__code__: function for function in functions}
         self.plain = _capi.PlainCallback(plain)
         self.result = _capi.ResultCallback(result)
@@ -121,6 +164,10 @@ class Callbacks:
         self.read = _capi.ReadCallback(read)
         self.forward = _capi.ForwardCallback(forward)
         self.stop = _capi.StopCallback(stop)
+        self.happened = _capi.EventCallback(happened)
+        self.answered = _capi.CheckCallback(answered)
+        self.doctor_check = _capi.DoctorCheckCallback(doctor_check)
+        self.doctor_end = _capi.DoctorEndCallback(doctor_end)
 
     def catch(self, raised: sys.UnraisableHookArgs) -> bool:
         """Takes an exception that came before a function was inside its ``try``.

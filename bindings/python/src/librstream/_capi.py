@@ -56,6 +56,14 @@ StreamCallback = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
 ForwardCallback = CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_uint64, c_uint64, c_void_p, c_void_p)
 #: (rstream_engine *, void *data)
 StopCallback = CFUNCTYPE(None, c_void_p, c_void_p)
+#: (rstream_watch *, const rstream_event *, void *data)
+EventCallback = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
+#: (const rstream_error *, void *data)
+CheckCallback = CFUNCTYPE(None, c_void_p, c_void_p)
+#: (name, status, microseconds, detail, advice, void *data)
+DoctorCheckCallback = CFUNCTYPE(None, c_char_p, c_int, c_uint64, c_char_p, c_char_p, c_void_p)
+#: (worst status, void *data)
+DoctorEndCallback = CFUNCTYPE(None, c_int, c_void_p)
 
 _OUT = POINTER(c_void_p)
 
@@ -105,8 +113,32 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "client_list_tunnels": (c_int, c_void_p, c_void_p, c_size_t, ResultCallback, c_void_p),
     "client_list_clients": (c_int, c_void_p, c_void_p, c_size_t, ResultCallback, c_void_p),
     "client_get_tunnel": (c_int, c_void_p, c_char_p, ResultCallback, c_void_p),
+    "client_check": (c_int, c_void_p, c_char_p, CheckCallback, c_void_p),
     "inventory_json": (c_char_p, c_void_p),
     "inventory_free": (None, c_void_p),
+    "client_watch": (
+        c_int,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_int,
+        _OUT,
+        EventCallback,
+        c_void_p,
+    ),
+    "watch_on_end": (c_int, c_void_p, ResultCallback, c_void_p),
+    "watch_close": (c_int, c_void_p, PlainCallback, c_void_p),
+    "event_json": (c_char_p, c_void_p),
+    # doctor.h
+    "doctor": (
+        c_int,
+        c_void_p,
+        c_void_p,
+        DoctorCheckCallback,
+        DoctorEndCallback,
+        c_void_p,
+        _OUT,
+    ),
     # tunnel.h
     "tunnel_options_new": (c_int, _OUT),
     "tunnel_options_set": (c_int, c_void_p, c_char_p, c_char_p, _OUT),

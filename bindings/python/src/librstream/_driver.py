@@ -213,19 +213,20 @@ class Driver:
         attempt: str,
         function: Callable[..., int],
         *arguments: Any,
-        discard: Callable[..., int],
+        discard: Callable[..., int] | None,
         has_error: bool = False,
     ) -> int:
         """Starts an operation whose callback gets a handle or an error.
 
-        ``discard`` ends a handle that nobody waits for any more. ``has_error``: the
-        function's last argument is a ``rstream_error **``.
+        ``discard`` ends a handle that nobody waits for any more; None when the callback
+        gets no handle. ``has_error``: the function's last argument is a
+        ``rstream_error **``.
         """
         future: asyncio.Future[int] = self.loop.create_future()
 
         def done(handle: int | None, error: RstreamError | None) -> None:
             if future.done():
-                if handle:
+                if handle and discard is not None:
                     discard(handle, _NO_PLAIN, None)
             elif error is not None:
                 future.set_exception(error)
@@ -234,7 +235,8 @@ class Driver:
 
         number = self.callbacks.number_once(done)
         try:
-            started = (*arguments, self.callbacks.result, number)
+            callback = self.callbacks.answered if discard is None else self.callbacks.result
+            started = (*arguments, callback, number)
             if has_error:
                 self.library.checked(attempt, function, *started)
             else:

@@ -36,6 +36,7 @@ class NativeClient:
         self._streams = 0
         self._controls = 0
         self._questions = 0
+        self._watches = 0
         self._leaving = False
         self._ended = False
 
@@ -104,6 +105,32 @@ class NativeClient:
             self._questions -= 1
             self._end_when_unused()
 
+    async def check(self, what: str) -> None:
+        """How the engine is; raises when it is not."""
+        library = self.driver.library
+        self._questions += 1
+        try:
+            await self.driver.result(f"check {what}", library.client_check, self._handle, what.encode(), discard=None)
+        finally:
+            self._questions -= 1
+            self._end_when_unused()
+
+    def watch(self, tunnels: int | None, clients: int | None, flags: int, number: int) -> int:
+        """A new ``rstream_watch``, to be ended with end_watch."""
+        library = self.driver.library
+        out = ctypes.c_void_p()
+        started = (self._handle, tunnels, clients, flags, ctypes.byref(out), self.driver.callbacks.happened, number)
+        library.check(library.client_watch(*started), "watch")
+        self._watches += 1
+        return out.value or 0
+
+    def end_watch(self, handle: int) -> asyncio.Future[None]:
+        def ended() -> None:
+            self._watches -= 1
+            self._end_when_unused()
+
+        return self.driver.end(self.driver.library.watch_close, handle, ended)
+
     def stream_came(self) -> None:
         """A stream was accepted, to be ended with end_stream or stream_left."""
         self._streams += 1
@@ -137,7 +164,8 @@ class NativeClient:
         self._end_when_unused()
 
     def _end_when_unused(self) -> None:
-        if self._leaving and not self._ended and not (self._streams or self._controls or self._questions):
+        in_use = self._streams or self._controls or self._questions or self._watches
+        if self._leaving and not self._ended and not in_use:
             self._ended = True
             self.driver.end(self.driver.library.client_close, self._handle, self.driver.release)
 

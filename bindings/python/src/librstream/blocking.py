@@ -33,6 +33,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import librstream
 from librstream._transport import Data
+from librstream.diagnosis import Diagnosis, Finding
 from librstream.types import ForwardedConnection, ServerDetails, TunnelProperties
 
 _Parameters = ParamSpec("_Parameters")
@@ -95,6 +96,11 @@ def _close_all() -> None:
 def sleep(seconds: float) -> None:
     """Waits, while everything that belongs to this thread goes on."""
     _Loop.current().run(asyncio.sleep(seconds))
+
+
+def doctor(*, on_finding: Callable[[Finding], None] | None = None, **options: Any) -> Diagnosis:
+    """Checks the way to an engine; see :func:`librstream.doctor`."""
+    return _Loop.current().run(librstream.doctor(on_finding=on_finding, **options))
 
 
 class _Blocking(Generic[_Inner]):
@@ -292,6 +298,41 @@ class ControlChannel(_Blocking[librstream.ControlChannel]):
         self.close()
 
 
+class EventStream(_Blocking[librstream.EventStream]):
+    """A :class:`librstream.EventStream` that blocks."""
+
+    close = _Waits(librstream.EventStream.aclose, _same)
+
+    def next(self, timeout: float | None = None) -> librstream.Event | None:
+        """The next event within ``timeout`` seconds; None when the watch has ended.
+
+        Raises:
+            TimeoutError: none came.
+            librstream.RstreamError: as :meth:`librstream.EventStream.__anext__`.
+        """
+        try:
+            return self._loop.run(asyncio.wait_for(self._inner.__anext__(), timeout))
+        except StopAsyncIteration:
+            return None
+
+    def __iter__(self) -> Iterator[librstream.Event]:
+        return self
+
+    def __next__(self) -> librstream.Event:
+        event = self.next()
+        if event is None:
+            raise StopIteration
+        return event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 class Client(_Blocking[librstream.Client]):
     """A :class:`librstream.Client` that blocks; options as there."""
 
@@ -301,6 +342,8 @@ class Client(_Blocking[librstream.Client]):
     list_tunnels = _Waits(librstream.Client.list_tunnels, _same)
     list_clients = _Waits(librstream.Client.list_clients, _same)
     get_tunnel = _Waits(librstream.Client.get_tunnel, _same)
+    check = _Waits(librstream.Client.check, _same)
+    doctor = _Waits(librstream.Client.doctor, _same)
     generate_stable_hostname = _Waits(librstream.Client.generate_stable_hostname, _same)
     close = _Waits(librstream.Client.close, _same)
 
@@ -317,6 +360,10 @@ class Client(_Blocking[librstream.Client]):
         client = Client()
         client._inner = self._inner.with_options(**options)
         return client
+
+    def watch(self, **options: Any) -> EventStream:
+        """Watches tunnels and clients come and go; options as :meth:`librstream.Client.watch`."""
+        return EventStream(self._loop, self._inner.watch(**options))
 
     def __enter__(self) -> Self:
         return self
@@ -386,7 +433,9 @@ __all__ = [
     "Client",
     "ControlChannel",
     "Engine",
+    "EventStream",
     "ForwardedConnection",
     "RstreamStream",
+    "doctor",
     "sleep",
 ]

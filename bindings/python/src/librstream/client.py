@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
-from librstream import _capi, inventory
+from librstream import _capi, diagnosis, inventory
 from librstream._config import ClientOptions, native_config
 from librstream._native import NativeClient
 from librstream.control import ControlChannel
@@ -19,6 +19,7 @@ from librstream.inventory import ClientFilters, TunnelFilters, TunnelInventory
 from librstream.names import generate_stable_domain
 from librstream.stream import RstreamStream
 from librstream.types import TLSOptions
+from librstream.watch import EventQueue, EventStream, WatchTransport, check_transport
 
 
 class Client:
@@ -91,6 +92,7 @@ class Client:
         )
         self._native: NativeClient | None = None
         self._controls: weakref.WeakSet[ControlChannel] = weakref.WeakSet()
+        self._watches: weakref.WeakSet[EventStream] = weakref.WeakSet()
         self._closed = False
 
     @classmethod
@@ -283,6 +285,68 @@ class Client:
         """
         return await inventory.get_tunnel(self._usable(), tunnel_id)
 
+    def watch(
+        self,
+        *,
+        tunnels: TunnelFilters | None = None,
+        clients: ClientFilters | None = None,
+        transport: WatchTransport = "sse",
+        reconnect: bool = False,
+    ) -> EventStream:
+        """Watches tunnels and clients come and go.
+
+        ::
+
+            async with client.watch(tunnels=TunnelFilters(labels={"team": "blue"})) as events:
+                async for event in events:
+                    print(event.type, event.object)
+
+        The first event is the snapshot "state.initial"; nothing is lost or told twice
+        between it and what follows. At most 4096 events, or 16 MiB of them, wait to be
+        taken.
+
+        Args:
+            tunnels: which tunnels; all when None.
+            clients: which clients; all when None.
+            transport: "sse".
+            reconnect: begin again after the connection was lost, the engine has stopped
+                or too many events were not taken, with pauses that grow up to 30 s; each
+                time the first event is another snapshot, which replaces what was known.
+                False: the first ends the stream with an error, the second without one,
+                the third with the error ``ERR_RSTREAM_WATCH_OVERLOAD``.
+
+        Raises:
+            UnsupportedFeatureError: ``ERR_RSTREAM_WATCH_TRANSPORT``, for "websocket".
+            RuntimeError: ``ERR_RSTREAM_CLIENT_CLOSED``.
+        """
+        self._ensure_open()
+        check_transport(transport)
+        stream = EventStream(lambda: EventQueue(self._usable(), tunnels, clients, reconnect))
+        self._watches.add(stream)
+        return stream
+
+    async def check(self, what: Literal["live", "ready", "auth"] = "ready") -> None:
+        """Asks the engine how it is; returns when the answer is yes.
+
+        Args:
+            what: "live": it runs; "ready": it takes new clients; "auth": it accepts this
+                client's token or certificate.
+
+        Raises:
+            RuntimeError: ``ERR_RSTREAM_ENGINE_API_HTTP`` when the answer is no, with its
+                HTTP status as ``details["status"]``: 503 when it is not ready, 401 when
+                it does not accept the token.
+            RstreamError: what :meth:`connect` raises.
+        """
+        if what not in ("live", "ready", "auth"):
+            raise ValueError(f'{what!r} is none of "live", "ready" and "auth"')
+        await self._usable().check(what)
+
+    async def doctor(self, *, on_finding: Callable[[diagnosis.Finding], None] | None = None) -> diagnosis.Diagnosis:
+        """Checks the way to this client's engine; see :func:`librstream.doctor`."""
+        self._ensure_open()
+        return await diagnosis.examine(self._options, on_finding)
+
     async def generate_stable_hostname(self) -> str | None:
         """A new host name for published tunnels that stays the same over reconnects when
         it is kept; see :func:`librstream.generate_stable_domain`.
@@ -298,9 +362,11 @@ class Client:
         return generate_stable_domain(engine)
 
     async def close(self) -> None:
-        """Ends the control channels and their tunnels. Streams that were accepted or
-        dialed go on until they are closed."""
+        """Ends the control channels and their tunnels, and what is watched. Streams that
+        were accepted or dialed go on until they are closed."""
         self._closed = True
+        for watch in tuple(self._watches):
+            watch.client_closes()
         native, self._native = self._native, None
         if native is None:
             return

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, cast
@@ -14,7 +15,7 @@ from librstream._native import NativeClient
 from librstream.errors import RuntimeError
 from librstream.types import TunnelProperties
 
-_TUNNELS, _CLIENTS = 0, 1
+TUNNELS, CLIENTS = 0, 1
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,14 @@ class TunnelInventory:
 
 async def list_tunnels(native: NativeClient, filters: TunnelFilters | None, limit: int | None) -> list[TunnelInventory]:
     function = native.driver.library.client_list_tunnels
-    return [_tunnel(item) for item in await _list(native, "list tunnels", function, _TUNNELS, filters, limit)]
+    return [_tunnel(item) for item in await _list(native, "list tunnels", function, TUNNELS, filters, limit)]
 
 
 async def list_clients(
     native: NativeClient, filters: ClientFilters | None, limit: int | None
 ) -> list[Mapping[str, object]]:
     function = native.driver.library.client_list_clients
-    return await _list(native, "list clients", function, _CLIENTS, filters, limit)
+    return await _list(native, "list clients", function, CLIENTS, filters, limit)
 
 
 async def get_tunnel(native: NativeClient, tunnel_id: str) -> TunnelInventory:
@@ -102,15 +103,23 @@ async def _list(
 ) -> list[Mapping[str, object]]:
     if limit is not None and limit < 1:
         raise RuntimeError(f"{attempt}: a limit of {limit} lists nothing", code="ERR_RSTREAM_INVALID_FILTER")
-    library = native.driver.library
+    with native_filters(native.driver.library, resource, filters) as handle:
+        answer = await native.ask(attempt, function, handle, limit or 0)
+    return [_mapping(item) for item in json.loads(answer)]
+
+
+@contextlib.contextmanager
+def native_filters(
+    library: _capi.Library, resource: int, filters: TunnelFilters | ClientFilters | None
+) -> Iterator[int]:
+    """``rstream_filters`` with the same conditions."""
     handle = library.new("make filters", library.filters_new, resource)
     try:
         if filters is not None:
             _set(library, handle, filters)
-        answer = await native.ask(attempt, function, handle, limit or 0)
+        yield handle
     finally:
         library.filters_free(handle)
-    return [_mapping(item) for item in json.loads(answer)]
 
 
 def _set(library: _capi.Library, handle: int, filters: TunnelFilters | ClientFilters) -> None:
