@@ -47,6 +47,8 @@ final class Delivery {
       local = nil
       switch result {
       case .failure(let failure):
+        observe?(.opened(peer: peer))
+        observe?(.closed(peer: peer, bytesIn: 0, bytesOut: 0, failure: failure))
         fail(failure)
       case .success(let service):
         guard let channel, let done else { return service.reset() }

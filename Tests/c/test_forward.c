@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rstream_tunnel_forward to a TCP port, to a Unix socket and to nobody; rstream_stream_into_fd. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -50,6 +51,7 @@ static void service_end(struct service *service) {
 struct events {
   int opened;
   int closed;
+  int error;
   uint64_t in, out;
   char peer[64];
 };
@@ -62,8 +64,8 @@ static void on_forward(rstream_tunnel *tunnel, int event, const char *peer, uint
     events->opened++;
     snprintf(events->peer, sizeof events->peer, "%s", peer);
   } else {
-    CHECK(error == NULL);
     events->closed++;
+    events->error = rstream_error_code(error);
     events->in = in;
     events->out = out;
   }
@@ -145,6 +147,7 @@ int main(void) {
   ask(&world, "1000 bytes");
   run_until_count(world.loop, &events.closed, 1);
   CHECK_INT(events.opened, 1);
+  CHECK_INT(events.error, 0);
   CHECK_INT(events.in, 1000);
   CHECK_INT(events.out, 10);
   CHECK_STR(events.peer, "127.0.0.1");
@@ -152,7 +155,10 @@ int main(void) {
 
   /* Nobody listens there any more. */
   ask(&world, NULL);
-  CHECK_INT(events.opened, 1);
+  run_until_count(world.loop, &events.closed, 2);
+  CHECK_INT(events.opened, 2);
+  CHECK_INT(events.error, -ECONNREFUSED);
+  CHECK_INT(events.in, 0);
 
   struct sockaddr_un local = {.sun_family = AF_UNIX};
   snprintf(local.sun_path, sizeof local.sun_path, "%s/service.sock", world.directory);

@@ -11,6 +11,8 @@ import subprocess
 import pytest
 
 from support import origins
+from support.ctl import unique
+from support.ports import unused_port
 from support.process import Program, build_product, clean_environment
 from support.waiting import wait_until
 
@@ -424,3 +426,15 @@ def test_engine_is_gone_when_its_signal_is_answered(development):
     engine.end(signal.SIGINT)
     assert engine.lines[-1] == {"event": "stopped"}
     wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) != 0)
+
+
+def test_forward_tells_of_a_service_that_is_down(engine, forward):
+    keeper, port = unused_port()
+    with keeper:
+        ours = forward(engine, f"127.0.0.1:{port}", unique("down"), arguments=["--protocol", "http"])
+        connection = engine.http(ours.host)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 502
+        connection.close()
+        assert ours.opened()["peer"].startswith("127.0.0.1")
+        assert "connection refused" in ours.closed()["error"]

@@ -113,8 +113,9 @@ typedef void (*rstream_stream_cb)(rstream_tunnel *tunnel, rstream_stream *stream
 RSTREAM_API int rstream_tunnel_listen(rstream_tunnel *tunnel, rstream_stream_cb cb, void *data);
 
 /**
- * Observes rstream_tunnel_forward(): called when a forwarded connection begins and when it ends. Connections that outlive
- * their tunnel are not observed any more.
+ * Observes rstream_tunnel_forward(): called when a forwarded connection begins and when it ends, for one whose local
+ * service cannot be reached both at once, with the error. Connections that outlive their tunnel are not observed any
+ * more.
  * @param tunnel     the tunnel that was forwarded
  * @param event      a rstream_forward_event
  * @param peer       address of the remote end, or ""; borrowed for the call

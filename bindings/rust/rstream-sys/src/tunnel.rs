@@ -47,8 +47,9 @@ pub type rstream_create_tunnel_cb =
 pub type rstream_stream_cb =
     Option<unsafe extern "C" fn(tunnel: *mut rstream_tunnel, stream: *mut rstream_stream, data: *mut c_void)>;
 
-/// Observes rstream_tunnel_forward(): called when a forwarded connection begins and when it ends. Connections that
-/// outlive their tunnel are not observed any more.
+/// Observes rstream_tunnel_forward(): called when a forwarded connection begins and when it ends, for one whose
+/// local service cannot be reached both at once, with the error. Connections that outlive their tunnel are not
+/// observed any more.
 ///
 /// - `tunnel`: the tunnel that was forwarded
 /// - `event`: a rstream_forward_event
