@@ -4,13 +4,16 @@
 Every process under test is stopped at the end of its test and must then end as expected, without a trace of a crash.
 """
 
+import socket
+
 import pytest
 
 from support.ctl import Dial, Engine, Forward, unique
 from support.fake_engine import FakeEngine
-from support.origins import HTTPSite, TCPServer
+from support.origins import HTTPSite, TCPServer, upper
 from support.pausing_proxy import PausingProxy
 from support.ports import free_port_range
+from support.proxies import PASSWORD
 
 
 def pytest_collection_modifyitems(items):
@@ -169,3 +172,43 @@ def pausing_proxy():
 @pytest.fixture
 def name():
     return unique()
+
+
+@pytest.fixture
+def carried(engine, forward, dial):
+    """Sends bytes through a private tunnel whose agent and whose dialer both take the path of these arguments."""
+
+    def check(arguments, environment=None):
+        name = unique("carried")
+        with TCPServer(upper) as service:
+            agent = forward(engine, service.address, name, ["--no-publish", *arguments], environment)
+            dialer = dial(engine, name, arguments=arguments, environment=environment)
+            payload = bytes(range(97, 123)) * 10_000
+            with socket.create_connection(("127.0.0.1", dialer.port), 10) as sock:
+                sock.settimeout(20)
+                sock.sendall(payload)
+                # Without half close: squid takes the end of one direction for the end of both.
+                received = b""
+                while len(received) < len(payload):
+                    received += sock.recv(65536)
+            assert received == payload.upper()
+            # Before a proxy on the path ends, which they would notice.
+            dialer.end()
+            agent.end()
+
+    return check
+
+
+@pytest.fixture
+def refused(engine, forward):
+    """What an agent says that cannot get through by the path of these arguments."""
+
+    def check(arguments, environment=None):
+        agent = forward(engine, "127.0.0.1:9", unique("refused"), ["--no-publish", *arguments], environment, online=False)
+        line = agent.wait_line(30, status="offline")
+        agent.wait()
+        agent.judged = True
+        assert PASSWORD not in agent.log + str(line)
+        return line
+
+    return check

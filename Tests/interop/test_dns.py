@@ -6,9 +6,7 @@ import socket
 import pytest
 
 from support.certificates import Authority
-from support.ctl import unique
 from support.nameservers import NSD, FakeNameServer, SignedZone, Unbound, name
-from support.origins import TCPServer, upper
 from support.process import clean_environment
 from support.proxies import ConnectProxy, Microsocks
 
@@ -21,36 +19,9 @@ def arguments(engine, host, **values):
 
 
 @pytest.fixture
-def reaches(engine, forward, dial):
-    """Carries bytes through a private tunnel with these arguments on both sides."""
-
-    def check(options, environment=None):
-        tunnel = unique("resolved")
-        with TCPServer(upper) as service:
-            agent = forward(engine, service.address, tunnel, ["--no-publish", *options], environment)
-            dialer = dial(engine, tunnel, arguments=options, environment=environment)
-            with socket.create_connection(("127.0.0.1", dialer.port), 10) as sock:
-                sock.settimeout(20)
-                sock.sendall(b"resolved")
-                assert sock.recv(100) == b"RESOLVED"
-            dialer.end()
-            agent.end()
-
-    return check
-
-
-@pytest.fixture
-def fails(engine, forward):
+def fails(refused):
     """What an agent says that finds no address."""
-
-    def check(options, environment=None):
-        agent = forward(engine, "127.0.0.1:9", unique("lost"), ["--no-publish", *options], environment, online=False)
-        line = agent.wait_line(30, status="offline")
-        agent.wait()
-        agent.judged = True
-        return line["error"]
-
-    return check
+    return lambda options, environment=None: refused(options, environment)["error"]
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +57,14 @@ def trusting(authority, engine, tmp_path):
 # -- plain DNS --------------------------------------------------------------------------------------------------------
 
 
-def test_unbound_by_udp(reaches, engine, tmp_path):
+def test_unbound_by_udp(carried, engine, tmp_path):
     with Unbound(tmp_path, records=["edge.test. 60 IN A 127.0.0.1"]) as unbound:
-        reaches(arguments(engine, "edge.test", dns_override=f"127.0.0.1:{unbound.port}"))
+        carried(arguments(engine, "edge.test", dns_override=f"127.0.0.1:{unbound.port}"))
 
 
-def test_asks_for_a_then_aaaa_and_nothing_of_the_platform(reaches, engine):
+def test_asks_for_a_then_aaaa_and_nothing_of_the_platform(carried, engine):
     with FakeNameServer(lambda question: question.address()) as server:
-        reaches(arguments(engine, "Edge.Test", dns_override=server.address))
+        carried(arguments(engine, "Edge.Test", dns_override=server.address))
         assert [(q.name, q.type) for q in server.questions[:2]] == [("edge.test", 1), ("edge.test", 28)]
         # EDNS with 1232 bytes, recursion desired.
         assert server.questions[0].message[-11:] == b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
@@ -112,14 +83,14 @@ def test_a_forced_family_asks_for_nothing_else(fails, engine, family, kind):
             assert {question.type for question in server.questions} == {kind}
 
 
-def test_follows_aliases_inside_and_across_answers(reaches, engine):
+def test_follows_aliases_inside_and_across_answers(carried, engine):
     def handler(question):
         if question.name == "edge.test":
             return question.answer(("edge.test", 5, name("Second.Test")), ("second.test", 5, name("third.test")))
         return question.address()
 
     with FakeNameServer(handler) as server:
-        reaches(arguments(engine, "edge.test", dns_override=server.address))
+        carried(arguments(engine, "edge.test", dns_override=server.address))
         assert [question.name for question in server.questions[:2]] == ["edge.test", "third.test"]
 
 
@@ -138,16 +109,16 @@ def test_records_of_other_owners_are_ignored(fails, engine):
         assert "the name has no address" in fails(arguments(engine, "edge.test", dns_override=server.address))
 
 
-def test_a_truncated_answer_is_asked_for_by_tcp(reaches, engine):
+def test_a_truncated_answer_is_asked_for_by_tcp(carried, engine):
     def handler(question):
         return question.address() if question.transport == "tcp" else question.answer(flags=0x8380)
 
     with FakeNameServer(handler) as server:
-        reaches(arguments(engine, "edge.test", dns_override=server.address))
+        carried(arguments(engine, "edge.test", dns_override=server.address))
         assert [question.transport for question in server.questions[:2]] == ["udp", "tcp"]
 
 
-def test_forged_answers_are_passed_over(reaches, engine):
+def test_forged_answers_are_passed_over(carried, engine):
     def handler(question):
         wrong = bytes([question.message[0] ^ 1, question.message[1]])
         return [
@@ -160,7 +131,7 @@ def test_forged_answers_are_passed_over(reaches, engine):
         ]
 
     with FakeNameServer(handler) as server:
-        reaches(arguments(engine, "edge.test", dns_override=server.address))
+        carried(arguments(engine, "edge.test", dns_override=server.address))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +157,7 @@ def test_a_closed_port_fails_at_once(fails, engine):
     assert "refused" in fails(arguments(engine, "edge.test", dns_override=server.address))
 
 
-def test_a_dead_address_is_overtaken_by_the_next(reaches, engine):
+def test_a_dead_address_is_overtaken_by_the_next(carried, engine):
     """Two addresses, the first of which is not ours: the second is tried beside it (RFC 8305)."""
 
     def handler(question):
@@ -197,33 +168,33 @@ def test_a_dead_address_is_overtaken_by_the_next(reaches, engine):
         )
 
     with FakeNameServer(handler) as server:
-        reaches(arguments(engine, "edge.test", dns_override=server.address))
+        carried(arguments(engine, "edge.test", dns_override=server.address))
 
 
 # -- DNS over TLS and DNSSEC ------------------------------------------------------------------------------------------
 
 
-def test_dns_over_tls(reaches, fails, engine, resolver, trusting):
+def test_dns_over_tls(carried, fails, engine, resolver, trusting):
     def secure(host, server_name):
         return arguments(
             engine, host, dns_override=f"127.0.0.1:{resolver}", dns_tls="true", dns_serverName=server_name
         )
 
-    reaches([*secure("edge.signed.test", "dns.test"), *trusting])
+    carried([*secure("edge.signed.test", "dns.test"), *trusting])
     assert "certificate not accepted" in fails([*secure("edge.signed.test", "other.test"), *trusting])
     assert "certificate not accepted" in fails(secure("edge.signed.test", "dns.test"))
     assert "answered SERVFAIL" in fails([*secure("edge.bogus.test", "dns.test"), *trusting])
 
 
-def test_dns_over_tls_by_the_trust_of_the_system(reaches, engine, resolver, trusting, tmp_path):
+def test_dns_over_tls_by_the_trust_of_the_system(carried, engine, resolver, trusting, tmp_path):
     environment = clean_environment(HOME=tmp_path, SSL_CERT_FILE=trusting[1])
     options = arguments(
         engine, "edge.signed.test", dns_override=f"127.0.0.1:{resolver}", dns_tls="true", dns_serverName="dns.test"
     )
-    reaches(options, environment)
+    carried(options, environment)
 
 
-def test_dnssec(reaches, fails, engine, resolver, trusting):
+def test_dnssec(carried, fails, engine, resolver, trusting):
     def validated(host):
         return [
             *arguments(
@@ -237,8 +208,8 @@ def test_dnssec(reaches, fails, engine, resolver, trusting):
             *trusting,
         ]
 
-    reaches(validated("edge.signed.test"))
-    reaches(validated("alias.signed.test"))
+    carried(validated("edge.signed.test"))
+    carried(validated("alias.signed.test"))
     assert "has not validated its answer" in fails(validated("unsigned.test"))
     assert "answered SERVFAIL" in fails(validated("edge.bogus.test"))
     assert "the name has no address" in fails(validated("nothing.signed.test"))
@@ -256,33 +227,33 @@ def test_a_resolver_that_speaks_no_tls(fails, engine, tmp_path):
 # -- with proxies and sockets -----------------------------------------------------------------------------------------
 
 
-def test_a_proxy_is_given_the_address(reaches, engine, tmp_path):
+def test_a_proxy_is_given_the_address(carried, engine, tmp_path):
     with FakeNameServer(lambda q: q.address()) as server, ConnectProxy(engine.port) as proxy:
         options = arguments(
             engine, "edge.test", dns_override=server.address, proxy_http=f"http://127.0.0.1:{proxy.port}"
         )
-        reaches(options)
+        carried(options)
         assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{engine.port} ")
     with FakeNameServer(lambda q: q.address()) as server, Microsocks(tmp_path) as microsocks:
-        reaches(arguments(engine, "edge.test", dns_override=server.address, proxy_socks5=microsocks.url))
+        carried(arguments(engine, "edge.test", dns_override=server.address, proxy_socks5=microsocks.url))
 
 
-def test_a_family_without_name_servers_resolves_for_the_proxy_too(reaches, engine):
+def test_a_family_without_name_servers_resolves_for_the_proxy_too(carried, engine):
     with ConnectProxy(engine.port) as proxy:
-        reaches([*arguments(engine, "localhost", ipFamily="ipv4", proxy_http=f"http://127.0.0.1:{proxy.port}")])
+        carried([*arguments(engine, "localhost", ipFamily="ipv4", proxy_http=f"http://127.0.0.1:{proxy.port}")])
         assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{engine.port} ")
 
 
-def test_local_addresses(fails, engine, reaches):
-    reaches(arguments(engine, "localhost", bind_address="127.0.0.33"))
-    reaches(arguments(engine, "localhost", bind_interface="lo", bind_mode="interface", ipFamily="ipv4"))
-    reaches(arguments(engine, "localhost", mptcp="true"))
+def test_local_addresses(fails, engine, carried):
+    carried(arguments(engine, "localhost", bind_address="127.0.0.33"))
+    carried(arguments(engine, "localhost", bind_interface="lo", bind_mode="interface", ipFamily="ipv4"))
+    carried(arguments(engine, "localhost", mptcp="true"))
     assert "no network interface nosuch0" in fails(
         arguments(engine, "localhost", bind_interface="nosuch0", bind_mode="interface")
     )
 
 
-def test_queries_and_connections_leave_by_the_chosen_address(reaches, engine):
+def test_queries_and_connections_leave_by_the_chosen_address(carried, engine):
     with FakeNameServer(lambda q: q.address()) as server, ConnectProxy(engine.port) as proxy:
         options = arguments(
             engine,
@@ -291,5 +262,5 @@ def test_queries_and_connections_leave_by_the_chosen_address(reaches, engine):
             bind_address="127.0.0.34",
             proxy_http=f"http://127.0.0.1:{proxy.port}",
         )
-        reaches(options)
+        carried(options)
         assert proxy.peers == server.peers == {"127.0.0.34"}

@@ -2,9 +2,12 @@
 """Proxies from Debian: squid (HTTP CONNECT), dante and microsocks (SOCKS5). And one of our own for what these cannot do."""
 
 import os
+import pathlib
+import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 
 from support.origins import TCPServer
@@ -55,18 +58,15 @@ class Daemon:
 
 
 class Squid(Daemon):
-    def __init__(self, directory, authenticate=False):
-        self._directory = directory / "squid"
+    def __init__(self, authenticate=False):
+        # squid gives up root before it writes, and could not get into a test's own folder then.
+        self._directory = pathlib.Path(tempfile.mkdtemp(prefix="rstream-squid-"))
+        self._directory.chmod(0o777)
         self._authenticate = authenticate
         super().__init__(self._directory, self._start)
         self.url = f"http://127.0.0.1:{self.port}"
 
     def _start(self, port):
-        # squid gives up root before it writes.
-        self._directory.chmod(0o777)
-        for folder in self._directory.parents:
-            if folder.stat().st_uid == os.getuid() and folder != folder.parent and os.getuid() == 0:
-                folder.chmod(folder.stat().st_mode | 0o055)
         self.access_log = self._directory / f"access-{port}.log"
         lines = [
             f"http_port 127.0.0.1:{port}",
@@ -94,7 +94,15 @@ class Squid(Daemon):
         lines.append("http_access deny all")
         configuration = self._directory / "squid.conf"
         configuration.write_text("\n".join(lines) + "\n")
-        return ["/usr/sbin/squid", "-N", "-f", configuration]
+        # Each has its own name for the memory that it shares with itself.
+        return ["/usr/sbin/squid", "-N", "-n", f"interop{port}", "-f", configuration]
+
+    def end(self):
+        # It gives its shared memory back.
+        self._process.terminate()
+        self._process.wait(20)
+        super().end()
+        shutil.rmtree(self._directory)
 
     def targets(self):
         """What was asked for with CONNECT."""
