@@ -948,7 +948,7 @@ class config : public detail::settings<rstream_config, rstream_config_new, rstre
   std::optional<std::string_view> get(const std::string &name) const {
     return detail::maybe(rstream_config_get(c(), name.c_str()));
   }
-  /// Fills in from the environment what was not set.
+  /// Fills in from the environment and the configuration file what was not set.
   result<void> load() {
     rstream_error *failure = nullptr;
     const int code = rstream_config_load(c(), &failure);
