@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import CRstream
 import Glibc
+import RstreamNet
 import RstreamWire
 
 nonisolated(unsafe) private let versionString = StableString(RSTREAM_VERSION_STRING)
 nonisolated(unsafe) private let protocolVersion = StableString(ProtocolVersion.current.description)
 nonisolated(unsafe) private let featureWords = StableString(features.joined(separator: " "))
 
-private let features = [
-  "transport.tls", "tunnel.bytestream", "tunnel.forward", "stream.fd", "engine", "inventory", "proxy.http",
-  "proxy.socks5",
-  "dns.override", "dns.tls", "dns.dnssec", "bind", "mptcp", "doctor", "watch",
-]
+private let features =
+  [
+    "transport.tls", "tunnel.bytestream", "tunnel.forward", "stream.fd", "engine", "inventory", "proxy.http",
+    "proxy.socks5",
+    "dns.override", "dns.tls", "dns.dnssec", "bind", "mptcp", "doctor", "watch",
+  ] + (EncryptedHello.isAvailable ? ["ech"] : [])
 
 @_cdecl("rstream_version_string") @implementation
 public func rstream_version_string() -> UnsafePointer<CChar>? { versionString.pointer }

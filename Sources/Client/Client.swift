@@ -98,6 +98,7 @@ public final class Client: LoopChild {
     state = .closing
     apiConnections.close()
     identityProvider?.close()
+    transport.close()
     for member in members.values { member.clientIsClosing() }
     loop.later { [self] in closeWhenEmpty() }
   }

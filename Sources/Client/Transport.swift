@@ -14,6 +14,7 @@ final class Transport {
   private var engine: ServerEndpoint
   private let apiContext: TLSContext
   private var path: NetworkPath
+  private var ech: ECHSource
   private let sessions = TLSSessionStore()
   /// Sessions belong to the protocol they were made for.
   private let apiSessions = TLSSessionStore()
@@ -28,6 +29,7 @@ final class Transport {
     addresses = AddressCache(loop)
     connectTimeout = UInt64(settings.connectTimeoutMilliseconds)
     path = try NetworkPath(network, trusting: settings.caFile)
+    ech = ECHSource(loop, on: path)
     // Nobody connects before the engine is known.
     engine = ServerEndpoint(
       host: settings.engine?.host ?? "", port: settings.engine?.port ?? 0, serverName: settings.serverName)
@@ -54,6 +56,8 @@ final class Transport {
     let endpoint = ServerEndpoint(host: address.host, port: address.port, serverName: settings.serverName)
     guard endpoint != engine else { return }
     path = try NetworkPath(network, trusting: settings.caFile)
+    ech.close()
+    ech = ECHSource(loop, on: path)
     engine = endpoint
     sessions.removeAll()
     apiSessions.removeAll()
@@ -64,6 +68,9 @@ final class Transport {
     try context.use(identity)
     apiContext.useIdentity(of: context)
   }
+
+  /// Ends what goes on beside the connections, which end by themselves.
+  func close() { ech.close() }
 
   typealias Completion = (Result<ByteChannel, Failure>) -> Void
 
@@ -95,7 +102,8 @@ final class Transport {
   /// Connects to the HTTP API of the configured engine.
   func connectToAPI(timeout: UInt64, _ done: @escaping Completion) -> OutgoingConnection {
     OutgoingConnection(
-      loop, to: engine, by: path, context: apiContext, sessions: apiSessions, addresses: addresses, timeout: timeout
+      loop, to: engine, by: path, context: apiContext, sessions: apiSessions, addresses: addresses, ech: ech,
+      timeout: timeout
     ) { [engine] result in
       done(
         result.flatMap { channel in
@@ -114,8 +122,8 @@ final class Transport {
     onStep: ((OutgoingConnection.Step) -> Void)? = nil, _ done: @escaping Completion
   ) -> OutgoingConnection {
     OutgoingConnection(
-      loop, to: endpoint, by: path, context: context, sessions: sessions, addresses: addresses, timeout: timeout,
-      onStep: onStep
+      loop, to: endpoint, by: path, context: context, sessions: sessions, addresses: addresses, ech: ech,
+      timeout: timeout, onStep: onStep
     ) { result in
       switch result {
       case .failure(let failure):

@@ -45,6 +45,7 @@ public final class OutgoingConnection {
   private let context: TLSContext
   private let sessions: TLSSessionStore?
   private let addresses: AddressCache?
+  private let ech: ECHSource?
   private let onStep: ((Step) -> Void)?
   private var completion: Completion?
   private var timer: LoopTimer?
@@ -54,14 +55,21 @@ public final class OutgoingConnection {
   /// What the next step runs over: it belongs to that step from then on, and ends with it.
   private var lower: ByteChannel?
   private var securing: TLSChannel?
+  private var echQuestion: ECHQuestion?
+  private var echList: [UInt8]?
+  private var isSeekingECH = false
+  /// What TLS begins over when it is known whether the ClientHello can be encrypted.
+  private var connectedChannel: ByteChannel?
+  private var isRedial = false
 
   /// - Parameters:
   ///   - milliseconds: time limit for all of it
   ///   - onStep: called as the connection comes about
   ///   - addresses: remembers where the first hop was reached, to spare later connections the look-up
+  ///   - ech: knows how to encrypt the ClientHello
   public init(
     _ loop: Loop, to endpoint: ServerEndpoint, by path: NetworkPath = NetworkPath(), context: TLSContext,
-    sessions: TLSSessionStore?, addresses: AddressCache?, timeout milliseconds: UInt64,
+    sessions: TLSSessionStore?, addresses: AddressCache?, ech: ECHSource? = nil, timeout milliseconds: UInt64,
     onStep: ((Step) -> Void)? = nil, _ completion: @escaping Completion
   ) {
     self.loop = loop
@@ -70,16 +78,14 @@ public final class OutgoingConnection {
     self.context = context
     self.sessions = sessions
     self.addresses = addresses
+    self.ech = ech
     self.onStep = onStep
     self.completion = completion
     timer = LoopTimer(loop, after: milliseconds) { [self] in
       finish(.failure(Failure(ErrorCode.operationTimeout, "\(attempt): no connection after \(milliseconds) ms")))
     }
-    if let known = addresses?.address(of: hop) {
-      connect(to: [known], mayLookUp: true)
-    } else {
-      lookUp()
-    }
+    findServer()
+    seekECH()
   }
 
   public func cancel() {
@@ -95,12 +101,24 @@ public final class OutgoingConnection {
     return path.proxy.map { "\(target) through \($0.name)" } ?? target
   }
 
+  private func findServer() {
+    if let known = addresses?.address(of: hop) {
+      connect(to: [known], mayLookUp: true)
+    } else {
+      lookUp()
+    }
+  }
+
+  private func tell(_ step: Step) {
+    if !isRedial { onStep?(step) }
+  }
+
   private func lookUp() {
     lookup = HostLookup(loop, hop, by: path) { [self] result in
       lookup = nil
       switch result {
       case .success(let found):
-        onStep?(.lookedUp(found))
+        tell(.lookedUp(found))
         connect(to: found, mayLookUp: false)
       case .failure(let failure): finish(.failure(failure.during(attempt)))
       }
@@ -114,7 +132,7 @@ public final class OutgoingConnection {
       case .success(let socket):
         if let peer = socket.peer {
           addresses?.remember(peer, for: hop)
-          onStep?(.connected(peer))
+          tell(.connected(peer))
         }
         connected(socket)
       case .failure(let failure):
@@ -155,7 +173,7 @@ public final class OutgoingConnection {
         negotiation = nil
         switch result {
         case .success(let open):
-          onStep?(.proxied)
+          tell(.proxied)
           secure(open)
         case .failure(let failure):
           addresses?.forget(endpoint)
@@ -169,18 +187,28 @@ public final class OutgoingConnection {
   }
 
   private func secure(_ channel: ByteChannel) {
-    handshake(context, over: channel, serverName: endpoint.serverName, sessions) { [self] in finish(.success($0)) }
+    guard !isSeekingECH else {
+      connectedChannel = channel
+      return
+    }
+    handshake(context, over: channel, serverName: endpoint.serverName, sessions, echList) { [self] in
+      finish(.success($0))
+    }
   }
 
   private func handshake(
     _ context: TLSContext, over channel: ByteChannel, serverName: String, _ sessions: TLSSessionStore?,
-    _ next: @escaping (TLSChannel) -> Void
+    _ echList: [UInt8]? = nil, _ next: @escaping (TLSChannel) -> Void
   ) {
     lower = channel
     do throws(Failure) {
-      securing = try TLSChannel(client: context, over: channel, serverName: serverName, sessions: sessions) {
-        [self] failure in
-        if let failure { return finish(.failure(path.proxy == nil ? failure : failure.during(attempt))) }
+      securing = try TLSChannel(
+        client: context, over: channel, serverName: serverName, sessions: sessions, echList: echList
+      ) { [self] failure in
+        if let failure {
+          if let rejection = securing?.echRejection, redials(after: rejection) { return }
+          return finish(.failure(path.proxy == nil ? failure : failure.during(attempt)))
+        }
         guard let secured = securing else { return }
         securing = nil
         lower = nil
@@ -189,6 +217,43 @@ public final class OutgoingConnection {
     } catch {
       finish(.failure(error))
     }
+  }
+
+  // MARK: Encrypted ClientHello
+
+  /// Beside the way to the server, which only waits for the answer where the TLS library can make use of it.
+  private func seekECH() {
+    guard let ech, let question = ECHQuestion(endpoint, protocols: context.protocols) else { return }
+    echQuestion = question
+    switch ech.seek(question, for: endpoint.serverName) {
+    case .known(let list): echList = EncryptedHello.isAvailable ? list : nil
+    case .sought(let search):
+      guard EncryptedHello.isAvailable else { return }
+      isSeekingECH = true
+      search.whenDone { [weak self] list in self?.foundECH(list) }
+    }
+  }
+
+  private func foundECH(_ list: [UInt8]?) {
+    isSeekingECH = false
+    echList = list
+    guard let channel = connectedChannel else { return }
+    connectedChannel = nil
+    secure(channel)
+  }
+
+  /// Goes once more, with what the server wants to be asked with.
+  private func redials(after rejection: ECHRejection) -> Bool {
+    guard !isRedial, let list = rejection.retryList, list != echList, ECHConfigList.isUsable(list),
+      let echQuestion
+    else { return false }
+    Log.debug("ech", "\(endpoint.serverName): rejected; connecting again as the server has said")
+    ech?.remember(list, for: echQuestion)
+    echList = list
+    isRedial = true
+    releaseConnection()
+    findServer()
+    return true
   }
 
   private func finish(_ result: Result<TLSChannel, Failure>) {
@@ -201,6 +266,10 @@ public final class OutgoingConnection {
   private func release() {
     timer?.close()
     timer = nil
+    releaseConnection()
+  }
+
+  private func releaseConnection() {
     lookup?.cancel()
     lookup = nil
     connector?.cancel()
@@ -211,5 +280,7 @@ public final class OutgoingConnection {
     securing = nil
     lower?.reset()
     lower = nil
+    connectedChannel?.reset()
+    connectedChannel = nil
   }
 }

@@ -25,14 +25,19 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
   /// The signature that the handshake waits for: it is paused meanwhile.
   private var pendingSignature: PendingSignature?
   private var signatureFailure: Failure?
+  private var offersEncryptedHello = false
+  /// Set when the server has rejected the encrypted ClientHello, and the handshake has failed for that.
+  public private(set) var echRejection: ECHRejection?
   /// Nesting of calls into OpenSSL: the connection is freed when the outermost returns.
   private var depth = 0
 
   /// Starts a client's handshake.
-  /// - Parameter serverName: sent as SNI and verified; an IP literal is verified but not sent.
+  /// - Parameters:
+  ///   - serverName: sent as SNI and verified; an IP literal is verified but not sent.
+  ///   - echList: encrypts the ClientHello with a configuration of this ECHConfigList
   public convenience init(
     client context: TLSContext, over lower: ByteChannel, serverName: String, sessions: TLSSessionStore? = nil,
-    _ onHandshake: @escaping HandshakeDone
+    echList: [UInt8]? = nil, _ onHandshake: @escaping HandshakeDone
   ) throws(Failure) {
     try self.init(context, lower, serverName, sessions, onHandshake)
     guard let ssl else { return }
@@ -48,6 +53,10 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
     }
     if !context.alpnOffer.isEmpty {
       SSL_set_alpn_protos(ssl, context.alpnOffer, UInt32(context.alpnOffer.count))
+    }
+    if let echList {
+      offersEncryptedHello = rstream_ech_offer(ssl, echList, echList.count) == 1
+      if !offersEncryptedHello { Log.debug("ech", "\(serverName): OpenSSL cannot use what its ECH record says") }
     }
     sessions?.offer(to: ssl)
     begin()
@@ -236,6 +245,11 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
   private func continueHandshake(_ ssl: OpaquePointer) -> Bool {
     let result = SSL_do_handshake(ssl)
     if result == 1 {
+      if offersEncryptedHello, rstream_ech_get_outcome(ssl) != RSTREAM_ECH_ACCEPTED {
+        let failure = handshakeFailure(ssl)
+        loop.later { [self] in fail(failure) }
+        return false
+      }
       state = .open
       if context.externalIdentity != nil { rstream_tls_signed(ssl) }
       return true
@@ -278,6 +292,12 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
       return signatureFailure
     }
     let attempt = serverName.isEmpty ? "TLS handshake" : "TLS handshake with \(serverName)"
+    if offersEncryptedHello, rstream_ech_get_outcome(ssl) == RSTREAM_ECH_REJECTED {
+      rstream_tls_take_error()
+      let rejection = ECHRejection(ssl)
+      echRejection = rejection
+      return rejection.failure.during(attempt)
+    }
     let verification = SSL_get_verify_result(ssl)
     if !context.isServer, verification != X509_V_OK, context.verifiesPeer {
       rstream_tls_take_error()

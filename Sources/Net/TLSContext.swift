@@ -16,7 +16,8 @@ public final class TLSContext {
   let raw: OpaquePointer
   let isServer: Bool
   private let alpn: ALPNPolicy
-  /// ALPN offer of a client, in wire form.
+  /// The protocols that a client offers (ALPN), and the offer in wire form.
+  let protocols: [String]
   let alpnOffer: [UInt8]
   let verifiesPeer: Bool
   /// Asked for the signatures of handshakes, when the private key is not here.
@@ -63,6 +64,7 @@ public final class TLSContext {
     }
     isServer = false
     alpn = .ignore
+    protocols = settings.alpn
     alpnOffer = Self.wireForm(settings.alpn)
     verifiesPeer = !settings.skipsVerification
     rstream_tls_set_min_version(raw, settings.allowsTLS12 ? TLS1_2_VERSION : TLS1_3_VERSION)
@@ -101,6 +103,7 @@ public final class TLSContext {
     raw = try Self.make(TLS_server_method())
     isServer = true
     alpn = settings.alpn
+    protocols = []
     alpnOffer = []
     verifiesPeer = false
     rstream_tls_set_min_version(raw, settings.allowsTLS12 ? TLS1_2_VERSION : TLS1_3_VERSION)
@@ -135,6 +138,7 @@ public final class TLSContext {
     raw = client.raw
     isServer = false
     alpn = .ignore
+    self.protocols = protocols
     alpnOffer = Self.wireForm(protocols)
     verifiesPeer = client.verifiesPeer
     hasCertificate = client.hasCertificate

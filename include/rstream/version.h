@@ -21,6 +21,7 @@
  * | bind              | local address, interface and IP version: transport.bind, transport.ipFamily |
  * | mptcp             | Multipath TCP: transport.mptcp |
  * | doctor            | rstream_doctor() (doctor.h) |
+ * | ech               | the ClientHello is encrypted where the engine's DNS records tell how: needs OpenSSL 4 |
  */
 #ifndef RSTREAM_VERSION_H
 #define RSTREAM_VERSION_H

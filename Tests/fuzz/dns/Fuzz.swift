@@ -14,6 +14,9 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
   guard let reply = Array(message).withUnsafeBytes({ DNSReply($0, to: query) }) else { return 0 }
   for record in reply.answers {
     if record.owner.utf8.contains(where: { (0x41...0x5A).contains($0) }) { fatalError("a name in upper case") }
+    for service in reply.services(of: record.owner) {
+      if let list = service.echList(for: ["rstrm/1"]), !ECHConfigList.isUsable(list) { fatalError("a broken list") }
+    }
     if let next = reply.alias(of: record.owner), next.utf8.count > 1100 { fatalError("a name longer than names are") }
   }
   return 0

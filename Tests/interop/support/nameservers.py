@@ -24,14 +24,14 @@ six IN AAAA ::1
 class SignedZone:
     """A zone file signed with a key of its own; with `spoil`, one of its signatures does not hold."""
 
-    def __init__(self, directory, zone, spoil=False):
+    def __init__(self, directory, zone, spoil=False, records=()):
         self.name = zone
         directory.mkdir(parents=True, exist_ok=True)
         run = lambda *command: subprocess.run(  # noqa: E731
             command, cwd=directory, check=True, capture_output=True, text=True
         ).stdout
         plain = directory / f"{zone}.zone"
-        plain.write_text(ZONE.format(zone=zone))
+        plain.write_text(ZONE.format(zone=zone) + "".join(f"{record}\n" for record in records))
         key = run("ldns-keygen", "-a", "ECDSAP256SHA256", "-k", zone).strip()
         until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=2)
         run("ldns-signzone", "-e", until.strftime("%Y%m%d"), plain.name, key)
@@ -150,20 +150,20 @@ class Question:
 class FakeNameServer:
     """Answers on UDP and TCP with what `handler(question)` returns: bytes, a list of messages, or nothing."""
 
-    def __init__(self, handler):
+    def __init__(self, handler, address=("127.0.0.1", 0)):
         self.questions = []
         self.peers = set()
         self._handler = handler
         for _ in range(20):
             self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._udp.bind(("127.0.0.1", 0))
+            self._udp.bind(address)
             self.port = self._udp.getsockname()[1]
             try:
-                self._tcp = socket.create_server(("127.0.0.1", self.port))
+                self._tcp = socket.create_server((address[0], self.port))
                 break
             except OSError:
                 self._udp.close()
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{address[0]}:{self.port}"
         threading.Thread(target=self._serve_udp, daemon=True).start()
         threading.Thread(target=self._serve_tcp, daemon=True).start()
 

@@ -82,6 +82,28 @@ void rstream_tls_signed(SSL *ssl);
 int rstream_verify(EVP_PKEY *key, const char *digest, int uses_pss, const uint8_t *signature, size_t signature_length,
                    const uint8_t *message, size_t message_length);
 
+/* How a handshake that offered an encrypted ClientHello has ended. */
+typedef enum rstream_ech_outcome {
+  RSTREAM_ECH_ACCEPTED,
+  /* By a server that has proven the public name, where certificates are verified at all. */
+  RSTREAM_ECH_REJECTED,
+  RSTREAM_ECH_FAILED
+} rstream_ech_outcome;
+
+/* Whether this OpenSSL can encrypt a ClientHello. */
+int rstream_ech_is_available(void);
+
+/* Encrypts the ClientHello with one of the configurations of an ECHConfigList; TLS 1.3 is spoken then or nothing. Returns
+ * 0 when OpenSSL cannot use the list. */
+int rstream_ech_offer(SSL *ssl, const uint8_t *list, size_t count);
+
+/* To be asked when the handshake has ended in any way. */
+rstream_ech_outcome rstream_ech_get_outcome(SSL *ssl);
+
+/* The ECHConfigList that a server has sent which could not use the one offered; NULL when it has sent none. */
+uint8_t *rstream_ech_retry_list(SSL *ssl, size_t *count);
+void rstream_ech_free(uint8_t *list);
+
 /* Takes the oldest error off the thread's queue and empties it; 0 when there is none. */
 unsigned long rstream_tls_take_error(void);
 /* "certificate verify failed" for a code of rstream_tls_take_error; NULL when unknown. Static storage. */
