@@ -10,10 +10,12 @@ import pytest
 
 from support.ctl import Dial, Engine, Forward, unique
 from support.fake_engine import FakeEngine
-from support.origins import HTTPSite, TCPServer, upper
+from support.origins import HTTPSite, TCPServer, UDPServer, upper
 from support.pausing_proxy import PausingProxy
 from support.ports import free_port_range
 from support.proxies import PASSWORD
+from support.quic_engine import QUICEngine
+from support.udp_relay import UDPRelay
 
 
 def pytest_collection_modifyitems(items):
@@ -100,7 +102,7 @@ def dial(tmp_path, engine_first):
 @pytest.fixture
 def engine_first(request):
     """Orders the ends: clients stop before the engines of the same test."""
-    for name in ("start_engine", "start_fake_engine"):
+    for name in ("start_engine", "start_fake_engine", "start_quic_engine"):
         if name in request.fixturenames:
             request.getfixturevalue(name)
 
@@ -118,6 +120,16 @@ def start_fake_engine(tmp_path_factory):
     """Starts a wire-level engine: start_fake_engine(names=("localhost",), ...)."""
     keeper = Keeper(
         lambda **options: FakeEngine(tmp_path_factory.mktemp("fake-engine"), **options), lambda fake: fake.close()
+    )
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def start_quic_engine(tmp_path_factory):
+    """Starts a wire-level engine that speaks QUIC, too: start_quic_engine(names=("localhost",), retry=False, ...)."""
+    keeper = Keeper(
+        lambda **options: QUICEngine(tmp_path_factory.mktemp("quic-engine"), **options), lambda fake: fake.close()
     )
     yield keeper
     keeper.finish()
@@ -154,6 +166,13 @@ def tcp_server():
 
 
 @pytest.fixture
+def udp_echo():
+    """A local UDP service that answers every packet in capitals."""
+    with UDPServer() as server:
+        yield server
+
+
+@pytest.fixture
 def site():
     """Starts a local HTTP service: site(version="HTTP/1.1", name="origin")."""
     keeper = Keeper(HTTPSite, lambda server: server.close())
@@ -165,6 +184,14 @@ def site():
 def pausing_proxy():
     """Starts a proxy in front of a port: pausing_proxy(port)."""
     keeper = Keeper(PausingProxy, lambda proxy: proxy.close())
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def udp_relay():
+    """Starts a relay in front of a UDP port: udp_relay(port, host="127.0.0.1", seed=1)."""
+    keeper = Keeper(UDPRelay, lambda relay: relay.close())
     yield keeper
     keeper.finish()
 
@@ -204,7 +231,9 @@ def refused(engine, forward):
     """What an agent says that cannot get through by the path of these arguments."""
 
     def check(arguments, environment=None):
-        agent = forward(engine, "127.0.0.1:9", unique("refused"), ["--no-publish", *arguments], environment, online=False)
+        agent = forward(
+            engine, "127.0.0.1:9", unique("refused"), ["--no-publish", *arguments], environment, online=False
+        )
         line = agent.wait_line(30, status="offline")
         agent.wait()
         agent.judged = True

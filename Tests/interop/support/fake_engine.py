@@ -39,7 +39,8 @@ class FakeEngine:
         self.server_names = []
         self._held = []
         self._open = True
-        self._listener = socket.create_server((host, 0), backlog=512)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=512)
         self.port = self._listener.getsockname()[1]
         self.address = f"{names[0]}:{self.port}"
         threading.Thread(target=self._accept_loop, daemon=True).start()

@@ -70,6 +70,46 @@ class TCPServer:
         self.close()
 
 
+class UDPServer:
+    """Answers every packet with `handler(packet)`, unless that is None. `peers` are the addresses packets came from."""
+
+    def __init__(self, handler=bytes.upper, host="127.0.0.1"):
+        self.handler = handler
+        self.peers = set()
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((host, 0))
+        self.port = self._socket.getsockname()[1]
+        self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                packet, peer = self._socket.recvfrom(65536)
+                if peer is None:
+                    return
+                self.peers.add(peer)
+                answer = self.handler(packet)
+                if answer is not None:
+                    self._socket.sendto(answer, peer)
+            except OSError:
+                return
+
+    def close(self):
+        # A thread that waits in recvfrom() does not notice a mere close().
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
 # -- manners of TCP servers ------------------------------------------------------------------------------------------
 
 

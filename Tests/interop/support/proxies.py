@@ -111,7 +111,7 @@ class Squid(Daemon):
 
 
 class Dante(Daemon):
-    def __init__(self, directory, method="none"):
+    def __init__(self, directory, method="none", commands="connect"):
         def start(port):
             configuration = directory / "dante" / "danted.conf"
             configuration.write_text(
@@ -119,7 +119,7 @@ class Dante(Daemon):
                 f"socksmethod: {method}\nclientmethod: none\nuser.privileged: root\nuser.unprivileged: nobody\n"
                 "client pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }\n"
                 "socks block { from: 0.0.0.0/0 to: 127.0.0.7/32 }\n"
-                "socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 command: connect }\n"
+                f"socks pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 command: {commands} }}\n"
             )
             return ["/usr/sbin/danted", "-f", configuration, "-N", "1", "-p", directory / "dante" / "pid"]
 

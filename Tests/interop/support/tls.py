@@ -12,8 +12,10 @@ import struct
 import threading
 import time
 
+from .reading import Reading
 
-class TLSStream:
+
+class TLSStream(Reading):
     """A blocking TLS stream; one thread may read while another writes."""
 
     def __init__(self, sock, context, server_side=False, server_hostname=None, session=None):
@@ -23,7 +25,6 @@ class TLSStream:
         self._outgoing = ssl.MemoryBIO()
         self._lock = threading.RLock()
         self._reading = threading.Lock()
-        self._timeout = 10.0
         self._decrypted = bytearray()
         self._tls = context.wrap_bio(
             self._incoming,
@@ -84,10 +85,6 @@ class TLSStream:
 
     # -- bytes -------------------------------------------------------------------------------------------------------
 
-    def settimeout(self, seconds):
-        self._timeout = seconds
-        return self
-
     def encrypt(self, data):
         """Turns data into records without sending them."""
         with self._lock:
@@ -115,26 +112,6 @@ class TLSStream:
                     return b""
             if not self._fill(deadline):
                 return b""
-
-    def read_exactly(self, size, timeout=None):
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        data = bytearray()
-        while len(data) < size:
-            chunk = self.read(size - len(data), timeout=max(0.001, deadline - time.monotonic()))
-            if not chunk:
-                raise ConnectionError(f"the stream ended after {len(data)} of {size} bytes: {bytes(data)!r}")
-            data += chunk
-        return bytes(data)
-
-    def read_all(self, timeout=None):
-        """Everything up to the end of the peer's direction."""
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        data = bytearray()
-        while True:
-            chunk = self.read(timeout=max(0.001, deadline - time.monotonic()))
-            if not chunk:
-                return bytes(data)
-            data += chunk
 
     # -- endings -----------------------------------------------------------------------------------------------------
 
@@ -185,12 +162,6 @@ class TLSStream:
             pass
         with self._reading:
             self.sock.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     # -- records -----------------------------------------------------------------------------------------------------
 

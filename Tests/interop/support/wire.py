@@ -135,12 +135,13 @@ def _optional_bool(field, value):
         field.SetInParent()
 
 
-def stream_req(name, zero_rtt=False, token=None, **detail):
-    """`zero_rtt` None leaves the field out, which is not the same bytes as false but means the same."""
+def stream_req(name, zero_rtt=False, token=None, datagram_channel=None, **detail):
+    """None leaves a field out, which is not the same bytes as false but means the same."""
     message = pb.Message()
     message.stream_req.client_details.CopyFrom(details(token, **detail))
     message.stream_req.tunnel_id_name = name
     _optional_bool(message.stream_req.zero_rtt, zero_rtt)
+    _optional_bool(message.stream_req.datagram_channel, datagram_channel)
     return message
 
 
@@ -194,6 +195,20 @@ def proxy_conn_rsp(stream_id, error=None):
         message.proxy_conn_rsp.error.code = error[0]
         message.proxy_conn_rsp.error.message.value = error[1]
     return message
+
+
+def datagram_channel_close(stream_id, error=None):
+    message = pb.Message()
+    message.datagram_channel_close.stream_id = stream_id
+    if error is not None:
+        message.datagram_channel_close.error.code = error[0]
+        message.datagram_channel_close.error.message.value = error[1]
+    return message
+
+
+def channel_id(stream_id):
+    """The twelve bytes in front of every QUIC datagram of a channel."""
+    return bytes.fromhex(stream_id.strip().replace("-", "")[:24])
 
 
 def source_address(request):
