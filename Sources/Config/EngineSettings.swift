@@ -92,6 +92,10 @@ extension EngineSettings {
 
   /// In lower case.
   public var host: String { table.text(.host).flatMap(HostName.normalized) ?? "localhost" }
+  /// The project's name among those of its domain: the first label of the host.
+  public var projectEndpoint: String { String(host.prefix { $0 != "." }) }
+  public var projectID: String? { table.text(.projectID) }
+  public var workspaceID: String? { table.text(.workspaceID) }
   public var logLevel: String { table.text(.logLevel) ?? "info" }
   public var tlsEnabled: Bool { table.flag(.tlsEnabled) }
   public var tlsListen: ListenAddress? { table.text(.tlsListen).flatMap(ListenAddress.init) }
@@ -140,6 +144,8 @@ extension EngineSettings {
   enum Key: String, SettingKey {
     case host = "engine.host"
     case logLevel = "engine.log_level"
+    case projectID = "engine.project_id"
+    case workspaceID = "engine.workspace_id"
     case tlsEnabled = "tls.enabled"
     case tlsListen = "tls.listen_addr"
     case httpEnabled = "http.enabled"
@@ -176,6 +182,7 @@ extension EngineSettings {
       case .metricsPath: .path
       case .metricsToken: .token
       case .certificateFile, .keyFile, .stateDirectory: .path
+      case .projectID, .workspaceID: .text
       case .tokens: .tokenList
       case .jwtSecret: .secret
       case .tcpPortRange: .portRange
@@ -197,8 +204,8 @@ extension EngineSettings {
       case .metricsPath: "/metrics"
       case .tlsListen: ":443"
       case .httpListen: ":80"
-      case .certificateFile, .keyFile, .stateDirectory, .tokens, .jwtSecret, .metricsToken, .tcpPortRange,
-        .tcpListenHost:
+      case .projectID, .workspaceID, .certificateFile, .keyFile, .stateDirectory, .tokens, .jwtSecret, .metricsToken,
+        .tcpPortRange, .tcpListenHost:
         nil
       case .streamRequestSeconds: "30"
       case .httpIdleSeconds: "90"

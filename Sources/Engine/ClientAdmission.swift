@@ -27,11 +27,14 @@ enum ClientAdmission {
     if details?.token != nil, hasCertificate {
       throw Refusal(.unauthorized, "A token and a client certificate cannot be used together.")
     }
+    let grant: AccessGrant
     do throws(AuthenticationFailure) {
-      return try engine.authenticator.authenticate(details?.token, now: Clock.seconds)
+      grant = try engine.authenticator.authenticate(details?.token, now: Clock.seconds)
     } catch {
       throw Refusal(.unauthorized, error.message)
     }
+    guard grant.isForThisEngine else { throw Refusal(.unauthorized, AuthenticationFailure.elsewhere) }
+    return grant
   }
 
   /// The same for a connection that wants to become a control channel.

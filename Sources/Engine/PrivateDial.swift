@@ -28,6 +28,7 @@ enum PrivateDial {
     guard let tunnel = engine.registry.tunnel(idOrName: request.tunnelIDOrName) else {
       throw Refusal(StreamFailure.notFound.peerError)
     }
+    guard grant.permitsStream(of: tunnel.record) else { throw Refusal(StreamFailure.unauthorized.peerError) }
     if request.datagramChannel == true {
       throw Refusal(.invalidRequest, "QUIC datagrams are not available for this tunnel.")
     }

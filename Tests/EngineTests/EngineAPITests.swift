@@ -176,7 +176,11 @@ import Testing
       agent: "a", channel: "b", version: "c", os: "d", arch: "e", token: "f", protocolVersion: "g")
     #expect(
       Set(names(schemas?["Client"]?["properties"]))
-        == Set(names(ClientRecord(id: "x", userID: "y", details: details).json)))
+        == Set(
+          names(
+            ClientRecord(
+              id: "x", userID: "y", details: details, place: RecordPlace(workspaceID: "w", projectID: "p")
+            ).json)))
     for (schema, resource) in [("TunnelFilters", InventoryFilter.Resource.tunnels), ("ClientFilters", .clients)] {
       let filters = names(schemas?[schema]?["properties"])
       for filter in filters {

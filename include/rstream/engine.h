@@ -9,6 +9,8 @@
  * |---------------------------------|--------------|---------|
  * | engine.host                     | localhost    | host name of the engine; tunnels live at <label>.t.<host> |
  * | engine.log_level                | info         | off, error, warn, info, debug: used by rstreamctl engine |
+ * | engine.project_id               | -            | the project's id, as boundaries of tokens name it besides the first label of <host> |
+ * | engine.workspace_id             | -            | its workspace's id, for the same |
  * | tls.enabled                     | true         | the TLS listener: protocol, API and published tunnels |
  * | tls.listen_addr                 | :443         | host:port, [v6]:port or :port; port 0 picks a free one |
  * | http.enabled                    | false        | plain HTTP listener that redirects to https |

@@ -13,6 +13,9 @@ enum AuthenticationFailure: Error, Equatable, Sendable {
   /// The token asks for something this engine cannot do; accepting it would grant more than it says.
   case unsupported(String)
 
+  /// What the bearer of a token is told whose boundary leaves nothing here.
+  static let elsewhere = "The token is for another workspace or project, or permits nothing here."
+
   var message: String {
     switch self {
     case .missing: "A token is required."

@@ -10,11 +10,15 @@ struct Authenticator: Sendable {
   private let isOpen: Bool
   private let staticTokens: [[UInt8]]
   private let secret: [UInt8]?
+  private let place: Boundary.Place
 
   init(_ settings: EngineSettings) {
     isOpen = settings.acceptsAnonymous
     staticTokens = settings.tokens.compactMap { Digest.sha256(Array($0.utf8)) }
     secret = settings.jwtSecret.map { Array($0.utf8) }
+    place = Boundary.Place(
+      workspaces: [settings.workspaceID].compactMap(\.self),
+      projects: [settings.projectEndpoint, settings.projectID].compactMap(\.self))
   }
 
   /// Whether there are tokens that this engine can tell from others.
@@ -28,7 +32,7 @@ struct Authenticator: Sendable {
     }
     if isStatic(token) { return .unrestricted }
     if let secret {
-      return try AccessGrant(claims: try JSONWebToken.verify(token, secret: secret, now: now))
+      return try AccessGrant(claims: try JSONWebToken.verify(token, secret: secret, now: now), at: place)
     }
     guard isOpen, staticTokens.isEmpty else { throw .unknown }
     return .unrestricted
