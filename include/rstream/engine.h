@@ -24,6 +24,8 @@
  * | auth.tokens                     | -            | comma-separated static tokens with every permission |
  * | auth.jwt.enabled                | false        | accept HS256 JWTs |
  * | auth.jwt.token_jwt_secret       | -            | their secret; 32 bytes or more are advised (RFC 7518) |
+ * | auth.mtls.ca_file               | -            | PEM authorities of client certificates; read anew when it changes |
+ * | auth.mtls.api_host              | (host)       | host where the API asks for certificates; first label that of <host> |
  * | metrics.prometheus.enabled      | false        | plain HTTP listener with metrics in Prometheus' text format |
  * | metrics.prometheus.listen_addr  | 127.0.0.1:9090 | its address |
  * | metrics.prometheus.path         | /metrics     | where the metrics are; a leading slash is added |

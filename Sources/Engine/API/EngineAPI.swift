@@ -5,17 +5,17 @@ import RstreamNet
 /// The engine's HTTP API: who is connected, which tunnels there are, whether the engine is well.
 final class EngineAPI: HTTPHandler {
   private let engine: Engine
-  private let hasCertificate: Bool
+  private let certificate: PeerCertificate
 
   /// Takes over a connection to the engine's own host after its TLS handshake.
   static func serve(_ channel: TLSChannel, _ hello: ClientHello, _ engine: Engine) {
-    let api = EngineAPI(engine, hasCertificate: channel.hasPeerCertificate)
+    let api = EngineAPI(engine, certificate: channel.peerCertificate)
     HTTP1Downstream(channel, scheme: "https", api, engine.httpTimeouts, engine.sessions)
   }
 
-  init(_ engine: Engine, hasCertificate: Bool) {
+  init(_ engine: Engine, certificate: PeerCertificate) {
     self.engine = engine
-    self.hasCertificate = hasCertificate
+    self.certificate = certificate
   }
 
   func connectionEnded() {}
@@ -48,6 +48,11 @@ final class EngineAPI: HTTPHandler {
     let grant = grant ?? .unrestricted
     do throws(InventoryFilter.Malformed) {
       switch route {
+      case .discovery:
+        guard let document = APIDiscovery.document(of: engine) else {
+          return exchange.answer(404, "This engine accepts no client certificates.")
+        }
+        exchange.answer(document.head, document.body)
       case .openAPI:
         exchange.answer(200, OpenAPIDocument.contentType, OpenAPIDocument.bytes)
       case .live:
@@ -109,11 +114,8 @@ final class EngineAPI: HTTPHandler {
     {
       throw unauthorized("The Authorization header is not of the form: Bearer, a space, the token.")
     }
-    if token != nil, hasCertificate {
-      throw unauthorized("A token and a client certificate cannot be used together.")
-    }
     let grant: AccessGrant
-    do { grant = try engine.authenticator.authenticate(token, now: Clock.seconds) } catch {
+    do { grant = try engine.authenticator.authenticate(token, certificate, now: Clock.seconds) } catch {
       throw unauthorized(error.message)
     }
     if inAddress != .absent, engine.authenticator.canVerifyTokens, !grant.mayBeSeen {
@@ -137,6 +139,7 @@ final class EngineAPI: HTTPHandler {
 
 /// What the API answers to.
 enum EngineAPIRoute: Equatable {
+  case discovery
   case openAPI
   case live
   case ready
@@ -156,6 +159,7 @@ enum EngineAPIRoute: Equatable {
   init?(path: [UInt8]) {
     let path = String(decoding: path.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
     switch path {
+    case "/.well-known/rstream/engine": self = .discovery
     case "/api/openapi.json": self = .openAPI
     case "/api/health/live": self = .live
     case "/api/health/ready": self = .ready
@@ -175,7 +179,7 @@ enum EngineAPIRoute: Equatable {
   /// What a request needs; nil when anybody may ask.
   var access: Access? {
     switch self {
-    case .openAPI, .live, .ready: nil
+    case .discovery, .openAPI, .live, .ready: nil
     case .credentials: .valid
     case .tunnels, .tunnel, .clients, .events: .permission(.readResources)
     }
