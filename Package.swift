@@ -56,13 +56,15 @@ let package = Package(
     system("Jansson", "jansson"),
     system("YAML", "yaml"),
     system("LDNS", "ldns"),
+    system("QUIC", "ngtcp2", "ngtcp2_crypto_gnutls", "gnutls"),
 
     .target(name: "RstreamWire", path: "Sources/Wire", swiftSettings: strict),
     .target(
       name: "RstreamConfig", dependencies: ["CYAML", "CPlatform"], path: "Sources/Config", swiftSettings: strict),
     .target(name: "RstreamJSON", dependencies: ["CJansson"], path: "Sources/JSON", swiftSettings: common),
     .target(
-      name: "RstreamNet", dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser", "CLDNS"],
+      name: "RstreamNet",
+      dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser", "CLDNS", "CQUIC"],
       path: "Sources/Net", swiftSettings: common),
     .target(
       name: "RstreamClient", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "RstreamJSON"],

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "datagrams.h"
+
 /* A non-blocking, close-on-exec stream socket of a family. Returns the descriptor or -errno. */
 int rstream_stream_socket(int family);
 

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ngtcp2 with its GnuTLS helper, and what Swift cannot import of them. */
+#ifndef CQUIC_H
+#define CQUIC_H
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+#include <ngtcp2/ngtcp2_crypto_gnutls.h>
+
+/* What a GnuTLS session points to: the helper finds the connection through it, our callbacks its owner. */
+typedef struct rstream_quic_anchor {
+  ngtcp2_crypto_conn_ref reference; /* first: the helper reads no further */
+  ngtcp2_conn *connection;
+  void *owner;
+} rstream_quic_anchor;
+
+/* Ties a session to a connection. `anchor` lives as long as the session. */
+void rstream_quic_anchor_set(gnutls_session_t session, rstream_quic_anchor *anchor);
+
+/* Nanoseconds of the clock that ngtcp2 is given. */
+uint64_t rstream_quic_now(void);
+
+/* secure_getenv(), which Swift is not shown. */
+const char *rstream_quic_environment(const char *name);
+
+/* Opens a file to append to, readable by its owner only. Returns the descriptor or -errno. */
+int rstream_quic_open_append(const char *path);
+
+#endif
