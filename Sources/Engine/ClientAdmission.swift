@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import RstreamNet
 import RstreamWire
 
 /// A request that is answered with an error.
@@ -12,9 +11,7 @@ struct Refusal: Error {
 
 /// Decides whether a connection that says who it is may go on: its protocol version and its proof.
 enum ClientAdmission {
-  static func judge(_ details: ClientDetails?, certificate: PeerCertificate, _ engine: Engine) throws(Refusal)
-    -> AccessGrant
-  {
+  static func judge(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) throws(Refusal) -> AccessGrant {
     if engine.isDraining { throw Refusal(.serviceUnavailable, "The engine is shutting down.") }
     switch ProtocolVersion.refusal(of: details?.protocolVersion) {
     case nil:
@@ -27,21 +24,21 @@ enum ClientAdmission {
       throw Refusal(
         code, "The client's protocol version does not fit this engine's, which is \(ProtocolVersion.current).")
     }
-    let grant: AccessGrant
+    if details?.token != nil, hasCertificate {
+      throw Refusal(.unauthorized, "A token and a client certificate cannot be used together.")
+    }
     do throws(AuthenticationFailure) {
-      grant = try engine.authenticator.authenticate(details?.token, certificate, now: Clock.seconds)
+      return try engine.authenticator.authenticate(details?.token, now: Clock.seconds)
     } catch {
       throw Refusal(.unauthorized, error.message)
     }
-    guard grant.isForThisEngine else { throw Refusal(.unauthorized, AuthenticationFailure.elsewhere) }
-    return grant
   }
 
   /// The same for a connection that wants to become a control channel.
-  static func judgeControl(_ details: ClientDetails?, certificate: PeerCertificate, _ engine: Engine) throws(Refusal)
+  static func judgeControl(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) throws(Refusal)
     -> AccessGrant
   {
-    let grant = try judge(details, certificate: certificate, engine)
+    let grant = try judge(details, hasCertificate: hasCertificate, engine)
     guard engine.clients.count < engine.settings.maximumClients else {
       throw Refusal(.capacityExhausted, "As many clients are connected as this engine allows.")
     }

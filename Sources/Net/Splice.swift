@@ -66,7 +66,10 @@ public final class Splice: ByteChannelDelegate {
   }
 
   public func channel(_ channel: ByteChannel, failed failure: Failure) {
-    (channel === a ? b : a).reset()
+    // Who had ended its direction before it broke gave all it had: that still arrives.
+    let hasEnded = channel === a ? aEnded : bEnded
+    let other = channel === a ? b : a
+    if hasEnded { other.close() } else { other.reset() }
     finish(failure)
   }
 

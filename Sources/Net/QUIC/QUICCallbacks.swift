@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import CQUIC
+
+/// What ngtcp2 calls. All of it runs inside `QUICConnection.pathReceived`, `flush` or its timer.
+enum QUICCallbacks {
+  static let table: ngtcp2_callbacks = {
+    var table = ngtcp2_callbacks()
+    table.client_initial = ngtcp2_crypto_client_initial_cb
+    table.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb
+    table.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb
+    table.encrypt = ngtcp2_crypto_encrypt_cb
+    table.decrypt = ngtcp2_crypto_decrypt_cb
+    table.hp_mask = ngtcp2_crypto_hp_mask_cb
+    table.recv_retry = ngtcp2_crypto_recv_retry_cb
+    table.update_key = ngtcp2_crypto_update_key_cb
+    table.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb
+    table.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb
+    table.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb
+    table.version_negotiation = ngtcp2_crypto_version_negotiation_cb
+    addConnection(&table)
+    addStreams(&table)
+    return table
+  }()
+
+  private static func addConnection(_ table: inout ngtcp2_callbacks) {
+    table.handshake_completed = { _, user in
+      connection(user)?.opened()
+      return 0
+    }
+    table.rand = { bytes, count, _ in QUICRandom.fill(UnsafeMutableRawBufferPointer(start: bytes, count: count)) }
+    table.get_new_connection_id = { _, id, token, count, user in
+      guard let id, let token, let owner = connection(user), count <= ConnectionID.limit else {
+        return NGTCP2_ERR_CALLBACK_FAILURE
+      }
+      QUICConnection.fill(&id.pointee, count)
+      owner.gaveOut(id.pointee, token)
+      return 0
+    }
+    table.remove_connection_id = { _, id, user in
+      if let id { connection(user)?.tookBack(id.pointee) }
+      return 0
+    }
+    table.recv_stateless_reset = { _, _, user in
+      connection(user)?.statelessReset()
+      return 0
+    }
+    table.recv_new_token = { _, token, user in
+      if let token, token.pointee.len <= 512 {
+        connection(user)?.token = Array(UnsafeBufferPointer(start: token.pointee.base, count: token.pointee.len))
+      }
+      return 0
+    }
+    table.recv_datagram = { _, _, bytes, count, user in
+      guard let owner = connection(user) else { return 0 }
+      owner.counters.datagramsReceived &+= 1
+      owner.delegate?.connection(owner, received: UnsafeRawBufferPointer(start: bytes, count: count))
+      return 0
+    }
+    table.extend_max_local_streams_bidi = { _, _, user in
+      guard let owner = connection(user), !owner.openings.isEmpty else { return 0 }
+      owner.loop.later { [weak owner] in owner?.openWaiting() }
+      return 0
+    }
+  }
+
+  private static func addStreams(_ table: inout ngtcp2_callbacks) {
+    table.stream_open = { _, id, user in
+      connection(user)?.peerOpened(id)
+      return 0
+    }
+    table.recv_stream_data = { _, flags, _, _, bytes, count, _, user in
+      let isLast = flags & UInt32(NGTCP2_STREAM_DATA_FLAG_FIN) != 0
+      stream(user)?.received(UnsafeRawBufferPointer(start: bytes, count: count), withEnd: isLast)
+      return 0
+    }
+    table.acked_stream_data_offset = { _, _, _, count, _, user in
+      stream(user)?.acknowledged(Int(clamping: count))
+      return 0
+    }
+    table.extend_max_stream_data = { _, _, _, user, streamUser in
+      if let blocked = stream(streamUser), blocked.isBlocked { connection(user)?.wantsToWrite(blocked) }
+      return 0
+    }
+    table.stream_reset = { _, _, _, code, _, user in
+      stream(user)?.wasReset(code)
+      return 0
+    }
+    table.stream_close = { _, _, id, _, user, streamUser in
+      connection(user)?.streamClosed(id, stream(streamUser))
+      return 0
+    }
+  }
+}
+
+private func connection(_ user: UnsafeMutableRawPointer?) -> QUICConnection? {
+  user.map { Unmanaged<QUICConnection>.fromOpaque($0).takeUnretainedValue() }
+}
+
+private func stream(_ user: UnsafeMutableRawPointer?) -> QUICStream? {
+  user.map { Unmanaged<QUICStream>.fromOpaque($0).takeUnretainedValue() }
+}
+
+extension QUICConnection {
+  func gaveOut(_ id: ngtcp2_cid, _ token: UnsafeMutablePointer<UInt8>) {
+    if let listener {
+      listener.add(id, self)
+      listener.writeResetToken(for: id, token)
+    } else {
+      QUICRandom.fill(UnsafeMutableRawBufferPointer(start: token, count: Int(NGTCP2_STATELESS_RESET_TOKENLEN)))
+    }
+  }
+
+  func tookBack(_ id: ngtcp2_cid) { listener?.remove(id, self) }
+
+  /// Begins to use new keys (RFC 9001, section 6). False when it is too early for that.
+  @discardableResult
+  public func updateKeys() -> Bool {
+    guard let raw, isOpen else { return false }
+    let isStarted = ngtcp2_conn_initiate_key_update(raw, rstream_quic_now()) == 0
+    schedule()
+    return isStarted
+  }
+}

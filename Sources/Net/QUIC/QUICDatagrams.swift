@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+import CQUIC
+
+/// Unreliable datagrams (RFC 9221).
+extension QUICConnection {
+  /// What a packet takes besides a datagram's bytes: the first byte, a packet number, the authentication tag, the frame's
+  /// type and length. The peer's connection ID comes on top.
+  private static let overhead = 1 + 4 + 16 + 3
+
+  /// Bytes of the largest datagram that can be sent now; 0 when the peer takes none. It grows when path MTU discovery
+  /// finds more.
+  public var maximumDatagram: Int {
+    guard let raw, isOpen, let parameters = ngtcp2_conn_get_remote_transport_params(raw) else { return 0 }
+    let allowed = parameters.pointee.max_datagram_frame_size
+    guard allowed > 3 else { return 0 }
+    let packet = ngtcp2_conn_get_path_max_tx_udp_payload_size(raw)
+    let id = ngtcp2_conn_get_dcid(raw)?.pointee.datalen ?? ConnectionID.limit
+    return max(0, min(packet - Self.overhead - id, Int(clamping: allowed) - 3))
+  }
+
+  /// Sends a datagram. False when it is larger than `maximumDatagram`: it is dropped and counted. When too many wait the
+  /// oldest is dropped.
+  @discardableResult
+  public func send(datagram bytes: UnsafeRawBufferPointer) -> Bool {
+    guard isOpen, bytes.count <= maximumDatagram else {
+      datagrams.drop()
+      return false
+    }
+    datagrams.append(bytes)
+    schedule()
+    return true
+  }
+
+  /// Datagrams that were dropped here instead of being sent.
+  public var droppedDatagrams: UInt64 { datagrams.dropped }
+}

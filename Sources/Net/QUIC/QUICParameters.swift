@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import CQUIC
+import Glibc
+
+extension QUICSettings {
+  /// The part that concerns this side only.
+  func ngtcp2(_ path: any DatagramPath, qlogs: Bool) -> ngtcp2_settings {
+    var settings = ngtcp2_settings()
+    ngtcp2_settings_default_versioned(NGTCP2_SETTINGS_VERSION, &settings)
+    settings.initial_ts = rstream_quic_now()
+    settings.cc_algo = congestionControl == .bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC
+    settings.max_tx_udp_payload_size = max(1200, min(largestPacket, path.largestPacket))
+    settings.handshake_timeout = handshakeTimeout &* 1_000_000
+    settings.max_window = largestConnectionWindow
+    settings.max_stream_window = largestStreamWindow
+    if qlogs {
+      settings.qlog.write = { user, flags, bytes, count in
+        guard let user else { return }
+        Unmanaged<QUICConnection>.fromOpaque(user).takeUnretainedValue().writeQLog(
+          UnsafeRawBufferPointer(start: bytes, count: count))
+      }
+    }
+    return settings
+  }
+
+  /// The part that the peer is told.
+  func parameters(isServer: Bool) -> ngtcp2_transport_params {
+    var parameters = ngtcp2_transport_params()
+    ngtcp2_transport_params_default_versioned(NGTCP2_TRANSPORT_PARAMS_VERSION, &parameters)
+    parameters.initial_max_stream_data_bidi_local = streamWindow
+    parameters.initial_max_stream_data_bidi_remote = streamWindow
+    parameters.initial_max_stream_data_uni = streamWindow
+    parameters.initial_max_data = connectionWindow
+    // Engines open no streams towards their clients.
+    parameters.initial_max_streams_bidi = isServer ? streams : 0
+    parameters.initial_max_streams_uni = unidirectionalStreams
+    parameters.max_idle_timeout = idleTimeout &* 1_000_000
+    parameters.max_datagram_frame_size = 65_535
+    parameters.active_connection_id_limit = 7
+    parameters.grease_quic_bit = 1
+    return parameters
+  }
+}
+
+extension ngtcp2_path {
+  init(_ route: DatagramRoute) {
+    self.init(
+      local: ngtcp2_addr(addr: route.local, addrlen: route.localLength),
+      remote: ngtcp2_addr(addr: route.remote, addrlen: route.remoteLength), user_data: nil)
+  }
+}
+
+extension DatagramRoute {
+  /// The route of a path that ngtcp2 has filled in.
+  init(_ path: ngtcp2_path) {
+    self.init(
+      local: path.local.addr, path.local.addrlen, remote: path.remote.addr, path.remote.addrlen)
+  }
+}
+
+/// Random bytes for connection IDs, tokens and challenges.
+enum QUICRandom {
+  static func fill(_ bytes: UnsafeMutableRawBufferPointer) {
+    guard bytes.count > 0, gnutls_rnd(GNUTLS_RND_RANDOM, bytes.baseAddress, bytes.count) != 0 else { return }
+    for index in bytes.indices { bytes[index] = .random(in: 0...255) }
+  }
+}
+
+/// What happens on a connection, in the format of the qlog tools; only where the settings ask for it.
+final class QLogFile {
+  private let descriptor: Int32
+
+  init?(directory: String, _ id: ngtcp2_cid, _ side: String) {
+    let digits = Array("0123456789abcdef")
+    let name = withUnsafeBytes(of: id.data) { bytes in
+      bytes.prefix(id.datalen).reduce(into: "") { text, byte in
+        text.append(digits[Int(byte >> 4)])
+        text.append(digits[Int(byte & 15)])
+      }
+    }
+    let path = "\(directory)/\(name)_\(side).sqlog"
+    descriptor = rstream_quic_open_append(path)
+    guard descriptor >= 0 else {
+      Log.warn("quic", "cannot write \(path): \(String(cString: strerror(-descriptor)))")
+      return nil
+    }
+  }
+
+  deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
+
+  func write(_ bytes: UnsafeRawBufferPointer) { _ = Glibc.write(descriptor, bytes.baseAddress, bytes.count) }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How QUIC connections behave. Times are in milliseconds, windows in bytes.
+public struct QUICSettings: Sendable {
+  public enum CongestionControl: String, Sendable {
+    case cubic
+    case bbr
+  }
+
+  /// A connection is given up after this much silence; the smaller one of both ends' counts.
+  public var idleTimeout: UInt64 = 30_000
+  /// Silence after which an ack is asked for, so that neither the peer nor a NAT forgets the connection; 0 for never.
+  public var keepAlive: UInt64 = 10_000
+  public var handshakeTimeout: UInt64 = 10_000
+  public var congestionControl = CongestionControl.cubic
+  /// Streams of each kind that the peer may have open at once.
+  public var streams: UInt64 = 1024
+  public var unidirectionalStreams: UInt64 = 0
+  /// What a stream and a connection may send unread at first, and at most once they are read as fast as they send.
+  public var streamWindow: UInt64 = 262_144
+  public var largestStreamWindow: UInt64 = 8 << 20
+  public var connectionWindow: UInt64 = 4 << 20
+  public var largestConnectionWindow: UInt64 = 24 << 20
+  /// The largest packet that path MTU discovery tries.
+  public var largestPacket = 1452
+  /// Datagrams waiting to be sent; the oldest is dropped for one more.
+  public var datagramQueue = 64
+  /// A directory that gets one qlog file for each connection, for debugging.
+  public var qlogDirectory: String?
+  /// A file that gets the secrets of the connections (NSS key log format), for debugging.
+  public var keyLogFile: String?
+
+  public init() {}
+
+  /// Unread bytes of all streams above which a connection gets no more credit: up to here a stream that nobody reads
+  /// stops no other.
+  static let heldLimit = 16 << 20
+}

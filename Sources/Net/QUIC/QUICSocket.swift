@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+import CPlatform
+import CUV
+import Glibc
+
+/// A UDP socket for QUIC: packets leave and arrive in batches that the kernel divides and joins (GSO, GRO), with their ECN
+/// marks, unfragmented. A client's is connected to one peer, a server's shared by all its connections.
+public final class QUICSocket: DatagramPath {
+  /// Asked for in each direction: a burst of packets is dropped where it does not fit.
+  static let wantedBuffer: Int32 = 4 << 20
+  /// Messages read before others get their turn.
+  private static let roundsPerEvent = 4
+
+  public var receiver: (any DatagramReceiver)?
+  public let address: SocketAddress
+  /// What the system gave of `wantedBuffer`, as it counts.
+  public private(set) var receiveBuffer: Int32 = 0
+  public private(set) var sendBuffer: Int32 = 0
+  /// Whether the kernel divides batches; found out by trying.
+  public private(set) var usesSegmentation = true
+  public let largestPacket = 65_527
+
+  private let loop: Loop
+  private let isConnected: Bool
+  private var descriptor: Int32
+  private var watcher: UnsafeMutablePointer<uv_poll_t>?
+  private let messages: UnsafeMutablePointer<rstream_datagrams>
+  private let own: UnsafeMutablePointer<sockaddr_storage>
+  private var ownLength = socklen_t(MemoryLayout<sockaddr_storage>.size)
+  private var backlog: Backlog?
+
+  /// A batch that the socket did not take.
+  private struct Backlog {
+    var bytes: [UInt8]
+    var size: Int
+    var ecn: UInt32
+    var local = sockaddr_storage()
+    var remote = sockaddr_storage()
+    var remoteLength: socklen_t
+  }
+
+  /// A client's socket towards one address.
+  public convenience init(_ loop: Loop, to peer: SocketAddress, _ policy: SocketPolicy = SocketPolicy()) throws(Failure)
+  {
+    let descriptor = try policy.makeDatagramSocket(to: peer)
+    guard peer.withSockaddr({ connect(descriptor, $0, $1) }) == 0 else {
+      let failure = Failure.errno("connect to \(peer)")
+      Glibc.close(descriptor)
+      throw failure
+    }
+    try self.init(loop, descriptor, peer.family, isConnected: true)
+  }
+
+  /// A server's socket; port 0 takes a free one, which `address` then tells.
+  public convenience init(_ loop: Loop, on wanted: SocketAddress) throws(Failure) {
+    let attempt = "listen on \(wanted) for QUIC"
+    let descriptor = rstream_datagram_socket(wanted.family)
+    guard descriptor >= 0 else { throw .uv(descriptor, attempt) }
+    if case .v6 = wanted.host { SocketOption.set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+    guard wanted.withSockaddr({ bind(descriptor, $0, $1) }) == 0 else {
+      let failure = Failure.errno(attempt)
+      Glibc.close(descriptor)
+      throw failure
+    }
+    try self.init(loop, descriptor, wanted.family, isConnected: false)
+  }
+
+  private init(_ loop: Loop, _ descriptor: Int32, _ family: Int32, isConnected: Bool) throws(Failure) {
+    let watcher = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
+    let status = uv_poll_init(loop.uv, watcher, descriptor)
+    guard status == 0, let address = SocketOption.localAddress(of: descriptor) else {
+      watcher.deallocate()
+      Glibc.close(descriptor)
+      throw .uv(status == 0 ? UV_EBADF.rawValue : status, "watch a socket")
+    }
+    self.loop = loop
+    self.descriptor = descriptor
+    self.isConnected = isConnected
+    self.address = address
+    self.watcher = watcher
+    messages = .allocate(capacity: Int(RSTREAM_DATAGRAM_MESSAGES))
+    messages.initialize(repeating: rstream_datagrams(), count: Int(RSTREAM_DATAGRAM_MESSAGES))
+    own = .allocate(capacity: 1)
+    own.initialize(to: sockaddr_storage())
+    getsockname(descriptor, UnsafeMutableRawPointer(own).assumingMemoryBound(to: sockaddr.self), &ownLength)
+    rstream_datagram_prepare(descriptor, family, isConnected ? 0 : 1)
+    rstream_datagram_buffers(descriptor, Self.wantedBuffer, &receiveBuffer, &sendBuffer)
+    watcher.pointee.data = Unmanaged.passRetained(self).toOpaque()
+    loop.handleOpened()
+    Log.debug(
+      "quic",
+      "socket \(address): asked for buffers of \(Self.wantedBuffer) bytes, got \(receiveBuffer) to receive and "
+        + "\(sendBuffer) to send")
+    watch(UV_READABLE.rawValue)
+  }
+
+  deinit {
+    messages.deallocate()
+    own.deallocate()
+  }
+
+  public func close() {
+    receiver = nil
+    backlog = nil
+    guard let watcher else { return }
+    self.watcher = nil
+    uv_close(UnsafeMutableRawPointer(watcher).assumingMemoryBound(to: uv_handle_t.self)) { handle in
+      guard let handle, let data = handle.pointee.data else { return }
+      let socket = Unmanaged<QUICSocket>.fromOpaque(data).takeRetainedValue()
+      UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_poll_t.self).deallocate()
+      socket.loop.handleClosed()
+    }
+    Glibc.close(descriptor)
+    descriptor = -1
+  }
+
+  private func watch(_ events: UInt32) {
+    guard let watcher else { return }
+    uv_poll_start(watcher, Int32(events)) { handle, _, events in
+      guard let data = handle?.pointee.data else { return }
+      let socket = Unmanaged<QUICSocket>.fromOpaque(data).takeUnretainedValue()
+      if events & Int32(UV_WRITABLE.rawValue) != 0 { socket.sendBacklog() }
+      if events & Int32(UV_READABLE.rawValue) != 0 || events == 0 { socket.receive() }
+    }
+  }
+
+  // MARK: Receiving
+
+  private func receive() {
+    let scratch = loop.takeScratch()
+    defer { loop.giveBackScratch(scratch) }
+    guard let memory = scratch.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+    for _ in 0..<Self.roundsPerEvent {
+      guard descriptor >= 0 else { return }
+      let count = rstream_datagram_receive(descriptor, memory, messages, address.port)
+      guard count >= 0 else {
+        if count != -EAGAIN, count != -EINTR { receiver?.pathFailed(.uv(count, "receive")) }
+        return
+      }
+      for index in 0..<Int(count) { deliver(messages + index) }
+      if count < Int32(RSTREAM_DATAGRAM_MESSAGES) { return }
+    }
+  }
+
+  private func deliver(_ message: UnsafeMutablePointer<rstream_datagrams>) {
+    let remote = UnsafeMutableRawPointer(message).advanced(by: Self.remoteOffset).assumingMemoryBound(to: sockaddr.self)
+    let knowsLocal = message.pointee.local_length > 0
+    let local =
+      knowsLocal
+      ? UnsafeMutableRawPointer(message).advanced(by: Self.localOffset).assumingMemoryBound(to: sockaddr.self)
+      : UnsafeMutableRawPointer(own).assumingMemoryBound(to: sockaddr.self)
+    let route = DatagramRoute(
+      local: local, knowsLocal ? message.pointee.local_length : ownLength, remote: remote,
+      message.pointee.remote_length)
+    let all = UnsafeRawBufferPointer(start: message.pointee.bytes, count: message.pointee.length)
+    let size = message.pointee.segment
+    var start = 0
+    while start < all.count, size > 0, let receiver {
+      let end = min(start + size, all.count)
+      receiver.pathReceived(UnsafeRawBufferPointer(rebasing: all[start..<end]), ecn: message.pointee.ecn, route)
+      start = end
+    }
+  }
+
+  private static let remoteOffset = MemoryLayout<rstream_datagrams>.offset(of: \.remote) ?? 0
+  private static let localOffset = MemoryLayout<rstream_datagrams>.offset(of: \.local) ?? 0
+
+  // MARK: Sending
+
+  public var isBlocked: Bool { backlog != nil }
+
+  public func send(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute) -> Int32 {
+    guard descriptor >= 0, backlog == nil, size > 0 else { return 0 }
+    if usesSegmentation || packets.count <= size {
+      let sent = sendBatch(packets, size, ecn, route)
+      switch sent {
+      case 0...: return 0
+      case -Int(EAGAIN), -Int(ENOBUFS):
+        wait(packets, size, ecn, route)
+        return 0
+      case -Int(EIO), -Int(EINVAL), -Int(ENOPROTOOPT), -Int(EOPNOTSUPP):
+        guard packets.count > size else { return 0 }
+        usesSegmentation = false
+        Log.debug("quic", "socket \(address): the system does not divide batches (UDP_SEGMENT)")
+      default: return Self.isHopeless(sent) ? Int32(sent) : 0
+      }
+    }
+    return sendEach(packets, size, ecn, route)
+  }
+
+  private func sendEach(_ packets: UnsafeRawBufferPointer, _ size: Int, _ ecn: UInt32, _ route: DatagramRoute) -> Int32
+  {
+    var rest = packets
+    while !rest.isEmpty {
+      let sent = sendBatch(UnsafeRawBufferPointer(rebasing: rest.prefix(size)), size, ecn, route)
+      if sent == -Int(EAGAIN) || sent == -Int(ENOBUFS) {
+        wait(rest, size, ecn, route)
+        return 0
+      }
+      if sent < 0, Self.isHopeless(sent) { return Int32(sent) }
+      rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(size))
+    }
+    return 0
+  }
+
+  private func sendBatch(_ bytes: UnsafeRawBufferPointer, _ size: Int, _ ecn: UInt32, _ route: DatagramRoute) -> Int {
+    isConnected
+      ? rstream_datagram_send(descriptor, bytes.baseAddress, bytes.count, size, ecn, nil, 0, nil)
+      : rstream_datagram_send(
+        descriptor, bytes.baseAddress, bytes.count, size, ecn, route.remote, route.remoteLength, route.local)
+  }
+
+  /// Too large packets are lost: probes for the path MTU are meant to be. So is what the network does not take just now.
+  private static func isHopeless(_ status: Int) -> Bool { status == -Int(ECONNREFUSED) }
+
+  private func wait(_ bytes: UnsafeRawBufferPointer, _ size: Int, _ ecn: UInt32, _ route: DatagramRoute) {
+    var waiting = Backlog(bytes: Array(bytes), size: size, ecn: ecn, remoteLength: route.remoteLength)
+    Self.copy(route.local, route.localLength, &waiting.local)
+    Self.copy(route.remote, route.remoteLength, &waiting.remote)
+    backlog = waiting
+    watch(UV_READABLE.rawValue | UV_WRITABLE.rawValue)
+  }
+
+  private static func copy(
+    _ address: UnsafeMutablePointer<sockaddr>, _ length: socklen_t, _ storage: inout sockaddr_storage
+  ) {
+    withUnsafeMutableBytes(of: &storage) { room in
+      room.copyMemory(from: UnsafeRawBufferPointer(start: address, count: min(Int(length), room.count)))
+    }
+  }
+
+  private func sendBacklog() {
+    guard var waiting = backlog else { return }
+    backlog = nil
+    watch(UV_READABLE.rawValue)
+    let bytes = waiting.bytes
+    withUnsafeMutablePointer(to: &waiting) { waiting in
+      let raw = UnsafeMutableRawPointer(waiting)
+      let remote = raw.advanced(by: MemoryLayout<Backlog>.offset(of: \.remote) ?? 0)
+      let local = raw.advanced(by: MemoryLayout<Backlog>.offset(of: \.local) ?? 0)
+      let route = DatagramRoute(
+        local: local.assumingMemoryBound(to: sockaddr.self), ownLength,
+        remote: remote.assumingMemoryBound(to: sockaddr.self), waiting.pointee.remoteLength)
+      bytes.withUnsafeBytes { _ = send($0, size: waiting.pointee.size, ecn: waiting.pointee.ecn, route) }
+    }
+    if backlog == nil { receiver?.pathCanSend() }
+  }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+import CQUIC
+import CUV
+
+/// A stream of a QUIC connection as a channel of bytes: FIN ends a direction, and credit for more is given as the owner
+/// reads. Idle it holds no buffer.
+public final class QUICStream: ByteChannel {
+  /// How long a closed stream may take to send what is queued, in milliseconds.
+  static let flushTimeout: UInt64 = 10_000
+
+  public let id: Int64
+  public let connection: QUICConnection
+  /// Its place among the connection's streams; nil when the connection knows it no more.
+  var slot: Int?
+  /// Whether it waits for its turn to write.
+  var isPending = false
+  /// Whether the peer has to give credit first.
+  var isBlocked = false
+  private(set) var buffer = QUICSendBuffer()
+  /// Bytes that arrived while nobody read.
+  private var held = ByteQueue()
+  private var endReceived = false
+  private var endDelivered = false
+  private var endRequested = false
+  private(set) var endSent = false
+  private var isWriteBroken = false
+  private var wasQueued = false
+  private var closeTimer: LoopTimer?
+
+  init(_ connection: QUICConnection, id: Int64) {
+    self.connection = connection
+    self.id = id
+    super.init(connection.loop)
+  }
+
+  deinit {
+    buffer.removeAll()
+    held.removeAll()
+  }
+
+  public override var queuedBytes: Int { buffer.unsent }
+  public override var peer: SocketAddress? { connection.peer }
+
+  // MARK: Writing
+
+  public override func write(_ bytes: UnsafeRawBufferPointer) {
+    guard !isClosed, !endRequested, bytes.count > 0 else { return }
+    guard !isWriteBroken, slot != nil else { return loop.later { [weak self] in self?.failAsStopped() } }
+    buffer.append(bytes)
+    wasQueued = true
+    if !isBlocked { connection.wantsToWrite(self) }
+  }
+
+  public override func shutdown() {
+    guard !isClosed, !endRequested, slot != nil else { return }
+    endRequested = true
+    connection.wantsToWrite(self)
+  }
+
+  public override func close() {
+    guard !isClosed else { return }
+    end()
+    guard slot != nil else { return }
+    if !endReceived { connection.stopReceiving(self) }
+    guard !isWriteBroken else { return }
+    endRequested = true
+    if !isBlocked || buffer.unsent == 0 { connection.wantsToWrite(self) }
+    if buffer.unsent > 0 {
+      closeTimer = LoopTimer(loop, after: Self.flushTimeout) { [weak self] in self?.abandon() }
+    }
+  }
+
+  public override func reset() {
+    guard !isClosed else { return }
+    end()
+    abandon()
+  }
+
+  private func abandon() {
+    closeTimer?.close()
+    closeTimer = nil
+    guard slot != nil else { return }
+    isWriteBroken = true
+    connection.resetStream(self)
+  }
+
+  private func end() {
+    isClosed = true
+    delegate = nil
+    dropPushedBack()
+    connection.consumedHeld(held.count, of: self)
+    held.removeAll()
+  }
+
+  /// Whether FIN is to go out with the last of the queued bytes.
+  var wantsEnd: Bool { endRequested && !endSent && !isWriteBroken }
+  var hasToWrite: Bool { !isWriteBroken && (buffer.unsent > 0 || wantsEnd) }
+
+  func pieces(_ room: UnsafeMutableBufferPointer<ngtcp2_vec>) -> (count: Int, bytes: Int) { buffer.pieces(room) }
+
+  /// Bytes have been put into packets, and FIN with the last of them.
+  func sent(_ count: Int, withEnd: Bool) {
+    buffer.sent(count)
+    if withEnd { endSent = true }
+    guard closeTimer != nil, buffer.unsent == 0 else { return }
+    closeTimer?.close()
+    closeTimer = nil
+  }
+
+  /// Whether nothing of a closed stream is left to be sent or acknowledged.
+  var isFlushed: Bool { !isClosed || isWriteBroken || (buffer.isEmpty && endSent) }
+
+  func acknowledged(_ count: Int) { buffer.acknowledged(count) }
+
+  /// Tells that everything queued has left; called when no packet is being made.
+  func tellDrained() {
+    guard wasQueued, buffer.unsent == 0, !isClosed else { return }
+    wasQueued = false
+    delegate?.channelDrained(self)
+  }
+
+  /// The peer takes no more bytes.
+  func peerStopped() {
+    isWriteBroken = true
+    buffer.removeUnsent()
+    closeTimer?.close()
+    closeTimer = nil
+    failAsStopped()
+  }
+
+  private func failAsStopped() {
+    fail(Failure(UV_EPIPE.rawValue, "QUIC stream: the peer does not read any more"))
+  }
+
+  // MARK: Reading
+
+  func received(_ bytes: UnsafeRawBufferPointer, withEnd: Bool) {
+    if withEnd {
+      endReceived = true
+      // Who has closed altogether is told apart from who has ended one direction by trying to write.
+      if isBlocked { connection.wantsToWrite(self) }
+    }
+    guard !isClosed else { return connection.consumed(bytes.count, of: self) }
+    if mustWait || !held.isEmpty {
+      held.append(bytes)
+      connection.held(bytes.count)
+      return
+    }
+    if bytes.count > 0 {
+      delegate?.channel(self, received: bytes)
+      connection.consumed(bytes.count, of: self)
+    }
+    deliverEnd()
+  }
+
+  private func deliverEnd() {
+    guard endReceived, !endDelivered, !isClosed, !mustWait, held.isEmpty else { return }
+    endDelivered = true
+    delegate?.channelReceivedEnd(self)
+    if wasClosedByPeer { loop.later { [weak self] in self?.failAsStopped() } }
+  }
+
+  /// Whether the peer has ended both directions, the own one without being asked to.
+  private var wasClosedByPeer: Bool { slot == nil && !endSent && !isClosed }
+
+  override func readingChanged() {
+    if isReading, !held.isEmpty || (endReceived && !endDelivered) { deferDelivery() }
+  }
+
+  override func deliverHeld() {
+    guard !held.isEmpty else { return deliverEnd() }
+    // Taken out: what is lent must not be freed by a close inside the call.
+    var lent = held
+    held = ByteQueue()
+    while !mustWait, !isClosed, !lent.isEmpty {
+      let piece = UnsafeRawBufferPointer(rebasing: lent.bytes.prefix(Loop.chunkSize))
+      delegate?.channel(self, received: piece)
+      connection.consumedHeld(piece.count, of: self)
+      lent.removeFirst(piece.count)
+    }
+    if isClosed {
+      connection.consumedHeld(lent.count, of: self)
+      return lent.removeAll()
+    }
+    held = lent
+    deliverEnd()
+  }
+
+  /// The peer has reset its direction.
+  func wasReset(_ code: UInt64) {
+    guard !isClosed else { return }
+    let failure = Failure(UV_ECONNRESET.rawValue, "QUIC stream: reset by the peer (code \(code))")
+    fail(failure)
+    abandon()
+  }
+
+  /// Told by the connection when it has ended.
+  func fail(_ failure: Failure) {
+    closeTimer?.close()
+    closeTimer = nil
+    guard !isClosed else { return }
+    let listener = delegate
+    end()
+    listener?.channel(self, failed: failure)
+  }
+
+  /// Both directions are over, and what was sent is acknowledged.
+  func finished() {
+    slot = nil
+    closeTimer?.close()
+    closeTimer = nil
+    buffer.removeAll()
+    if wasClosedByPeer, endDelivered { loop.later { [weak self] in self?.failAsStopped() } }
+  }
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+import CUV
+import Glibc
+import TestSupport
+import Testing
+
+@testable import RstreamNet
+
+struct QUICStreamTests {
+  /// A stream that both ends know.
+  private func stream(_ pair: QUICPair, _ client: QUICConnection) throws -> (QUICStream, QUICStream) {
+    let before = pair.atServer.streams.count
+    let opened = try #require(try client.openStream())
+    opened.write([1])
+    pair.test.run("a stream") { pair.atServer.streams.count > before }
+    return (opened, try #require(pair.atServer.streams.last))
+  }
+
+  @Test func carriesBulkBothWaysWithHalfClose() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let upload = (0..<3_000_001).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    let download = (0..<1_234_567).map { UInt8(truncatingIfNeeded: $0 &* 17) }
+    let stream = try #require(try client.openStream())
+    let (atClient, atServer) = (Recorder(), Recorder())
+    stream.delegate = atClient
+    stream.readStart()
+    stream.write(upload)
+    stream.shutdown()
+    pair.test.run("a stream") { !pair.atServer.streams.isEmpty }
+    let accepted = try #require(pair.atServer.streams.first)
+    accepted.delegate = atServer
+    accepted.readStart()
+    pair.test.run("the upload") { atServer.ended }
+    #expect(atServer.received == upload)
+    accepted.write(download)
+    accepted.shutdown()
+    pair.test.run("the download") { atClient.ended }
+    #expect(atClient.received == download)
+    #expect(atClient.drained > 0)
+    stream.close()
+    accepted.close()
+    pair.test.run("the end of the stream") { accepted.slot == nil && stream.slot == nil }
+    client.close()
+    pair.close()
+  }
+
+  @Test func aStreamThatNobodyReadsHoldsUpItsSenderAndNobodyElse() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, server) = try pair.connected(QUICRecorder())
+    let (stalled, atServer) = try stream(pair, client)
+    let bulk = [UInt8](repeating: 5, count: 1 << 20)
+    stalled.write(bulk)
+    let (other, otherAtServer) = try stream(pair, client)
+    let recorder = Recorder()
+    otherAtServer.delegate = recorder
+    otherAtServer.readStart()
+    other.write(bulk)
+    pair.test.run("the other stream") { recorder.received.count == bulk.count + 1 }
+    #expect(stalled.queuedBytes > bulk.count / 2)
+    #expect(server.heldBytes <= 262_144)
+    let late = Recorder()
+    atServer.delegate = late
+    atServer.readStart()
+    pair.test.run("what was held") { late.received.count == bulk.count + 1 }
+    #expect(server.heldBytes == 0)
+    client.close()
+    pair.close()
+  }
+
+  @Test func readingCanStopAndGoOn() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    let recorder = Recorder()
+    recorder.onEvent = { _, channel in
+      channel.readStop()
+      channel.loop.later { channel.readStart() }
+    }
+    accepted.delegate = recorder
+    accepted.readStart()
+    let bytes = (0..<500_000).map { UInt8(truncatingIfNeeded: $0 &* 13) }
+    stream.write(bytes)
+    stream.shutdown()
+    pair.test.run("everything") { recorder.ended }
+    #expect(recorder.received == [1] + bytes)
+    client.close()
+    pair.close()
+  }
+
+  @Test func aResetReachesTheOtherSide() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    let recorder = Recorder()
+    accepted.delegate = recorder
+    accepted.readStart()
+    stream.reset()
+    pair.test.run("the reset") { recorder.failure != nil }
+    #expect(recorder.failure?.code == UV_ECONNRESET.rawValue)
+    pair.test.run("the end of the stream") { accepted.slot == nil && stream.slot == nil }
+    client.close()
+    pair.close()
+  }
+
+  @Test func closeSendsWhatIsQueuedThenEndsBothDirections() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    let recorder = Recorder()
+    accepted.delegate = recorder
+    accepted.readStart()
+    stream.write([UInt8](repeating: 9, count: 700_000))
+    stream.close()
+    pair.test.run("the end") { recorder.ended }
+    #expect(recorder.received.count == 700_001)
+    #expect(recorder.failure == nil)
+    // Who goes on writing learns that nobody reads.
+    accepted.write([UInt8](repeating: 9, count: 1000))
+    pair.test.run("the failure") { recorder.failure != nil }
+    #expect(recorder.failure?.code == UV_EPIPE.rawValue)
+    pair.test.run("the end of the stream") { accepted.slot == nil && stream.slot == nil }
+    client.close()
+    pair.close()
+  }
+
+  @Test func aWriterWithoutCreditLearnsThatThePeerHasClosed() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    let recorder = Recorder()
+    accepted.delegate = recorder
+    accepted.readStart()
+    accepted.write([UInt8](repeating: 9, count: 2_000_000))
+    pair.test.run("a full window") { accepted.isBlocked }
+    stream.close()
+    pair.test.run("the failure") { recorder.failure != nil }
+    #expect(recorder.failure?.code == UV_EPIPE.rawValue)
+    client.close()
+    pair.close()
+  }
+
+  @Test func manyStreamsAtOnce() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, server) = try pair.connected(QUICRecorder())
+    let echo = Recorder()
+    echo.onEvent = { recorder, channel in
+      if recorder.ended {
+        recorder.ended = false
+        channel.shutdown()
+      } else {
+        channel.write(recorder.received)
+        recorder.received = []
+      }
+    }
+    pair.atServer.onStream = {
+      $0.delegate = echo
+      $0.readStart()
+    }
+    var recorders: [Recorder] = []
+    for index in 0..<500 {
+      let stream = try #require(try client.openStream())
+      let recorder = Recorder()
+      recorders.append(recorder)
+      stream.delegate = recorder
+      stream.readStart()
+      stream.write([UInt8](repeating: UInt8(truncatingIfNeeded: index), count: 3_000 + index))
+      stream.shutdown()
+    }
+    pair.test.run("all echoes") { recorders.allSatisfy { $0.ended || $0.failure != nil } }
+    for (index, recorder) in recorders.enumerated() {
+      #expect(recorder.received == [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: 3_000 + index))
+    }
+    pair.test.run("the end of all streams") { client.freeSlots.count == 500 && server.freeSlots.count == 500 }
+    client.close()
+    pair.close()
+  }
+
+  @Test func waitsForThePeerToAllowMoreStreams() throws {
+    var settings = QUICSettings()
+    settings.streams = 2
+    let pair = try QUICPair(TestLoop(), settings)
+    let (client, _) = try pair.connected(QUICRecorder())
+    pair.atServer.onStream = { $0.close() }
+    var opened: [QUICStream] = []
+    var failures: [Failure] = []
+    for _ in 0..<10 {
+      client.openStream { result in
+        switch result {
+        case .success(let stream):
+          opened.append(stream)
+          stream.write([1])
+          stream.close()
+        case .failure(let failure): failures.append(failure)
+        }
+      }
+    }
+    pair.test.run("ten streams") { opened.count == 10 }
+    #expect(failures.isEmpty)
+    var late: Failure?
+    client.close()
+    client.openStream { if case .failure(let failure) = $0 { late = failure } }
+    pair.test.run("a refusal") { late != nil }
+    pair.close()
+  }
+
+  @Test func streamsFailWithTheirConnection() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    let (atClient, atServer) = (Recorder(), Recorder())
+    stream.delegate = atClient
+    accepted.delegate = atServer
+    client.close()
+    #expect(atClient.failure == nil)
+    pair.test.run("both failures") { atClient.failure != nil && atServer.failure != nil }
+    #expect(pair.atServer.failure?.code == UV_ECONNRESET.rawValue)
+    pair.close()
+  }
+
+  @Test func finishWaitsForClosedStreams() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    let recorder = Recorder()
+    accepted.delegate = recorder
+    accepted.readStart()
+    stream.write([UInt8](repeating: 9, count: 3_000_000))
+    stream.close()
+    client.finish()
+    pair.test.run("the end of the connection") { pair.atServer.failure != nil }
+    #expect(recorder.received.count == 3_000_001)
+    #expect(recorder.ended)
+    pair.close()
+  }
+
+  @Test func aSpliceJoinsAStreamAndASocket() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    let (near, far) = try pair.test.socketPair()
+    var isOver = false
+    let splice = Splice(accepted, near) { _, _ in isOver = true }
+    let (atClient, atSocket) = (Recorder(), Recorder())
+    stream.delegate = atClient
+    stream.readStart()
+    far.delegate = atSocket
+    far.readStart()
+    let bytes = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+    stream.write(bytes)
+    stream.shutdown()
+    far.write(bytes)
+    pair.test.run("both directions") { atSocket.ended && atClient.received.count == bytes.count }
+    #expect(atSocket.received == [1] + bytes)
+    #expect(atClient.received == bytes)
+    far.close()
+    pair.test.run("the end") { isOver && atClient.ended }
+    withExtendedLifetime(splice) {}
+    client.close()
+    pair.close()
+  }
+}
