@@ -63,10 +63,14 @@ public struct EngineSettings: Sendable {
         "metrics.prometheus.listen_addr is reachable from other machines: set metrics.prometheus.bearer_token, "
           + "or listen on 127.0.0.1")
     }
-    guard acceptsAnonymous || !tokens.isEmpty || jwtEnabled else {
+    guard acceptsAnonymous || !tokens.isEmpty || jwtEnabled || clientCAFile != nil else {
       throw refusal(
-        "nobody could log in: set auth.tokens, or auth.jwt.enabled with auth.jwt.token_jwt_secret, "
+        "nobody could log in: set auth.tokens, or auth.jwt.enabled with auth.jwt.token_jwt_secret, or auth.mtls.ca_file, "
           + "or auth.open to accept clients without a token")
+    }
+    guard mtlsAPIHost.prefix(while: { $0 != "." }) == projectEndpoint else {
+      throw refusal(
+        "auth.mtls.api_host has to begin with \(projectEndpoint) as engine.host does: clients look for it there")
     }
   }
 }
@@ -92,6 +96,10 @@ extension EngineSettings {
 
   /// In lower case.
   public var host: String { table.text(.host).flatMap(HostName.normalized) ?? "localhost" }
+  /// The project's name among those of its domain: the first label of the host.
+  public var projectEndpoint: String { String(host.prefix { $0 != "." }) }
+  public var projectID: String? { table.text(.projectID) }
+  public var workspaceID: String? { table.text(.workspaceID) }
   public var logLevel: String { table.text(.logLevel) ?? "info" }
   public var tlsEnabled: Bool { table.flag(.tlsEnabled) }
   public var tlsListen: ListenAddress? { table.text(.tlsListen).flatMap(ListenAddress.init) }
@@ -110,6 +118,11 @@ extension EngineSettings {
 
   /// Whether the secret is shorter than HS256 asks for (RFC 7518, section 3.2).
   public var hasShortSecret: Bool { jwtSecret.map { $0.utf8.count < 32 } ?? false }
+
+  /// Authorities of client certificates; nothing when there are none.
+  public var clientCAFile: String? { table.text(.clientCAFile) }
+  /// The host of the API that asks for client certificates, in lower case.
+  public var mtlsAPIHost: String { table.text(.mtlsAPIHost).flatMap(HostName.normalized) ?? host }
 
   public var metricsEnabled: Bool { table.flag(.metricsEnabled) }
   public var metricsListen: ListenAddress? { table.text(.metricsListen).flatMap(ListenAddress.init) }
@@ -140,6 +153,8 @@ extension EngineSettings {
   enum Key: String, SettingKey {
     case host = "engine.host"
     case logLevel = "engine.log_level"
+    case projectID = "engine.project_id"
+    case workspaceID = "engine.workspace_id"
     case tlsEnabled = "tls.enabled"
     case tlsListen = "tls.listen_addr"
     case httpEnabled = "http.enabled"
@@ -153,6 +168,8 @@ extension EngineSettings {
     case tokens = "auth.tokens"
     case jwtEnabled = "auth.jwt.enabled"
     case jwtSecret = "auth.jwt.token_jwt_secret"
+    case clientCAFile = "auth.mtls.ca_file"
+    case mtlsAPIHost = "auth.mtls.api_host"
     case metricsEnabled = "metrics.prometheus.enabled"
     case metricsListen = "metrics.prometheus.listen_addr"
     case metricsPath = "metrics.prometheus.path"
@@ -169,13 +186,14 @@ extension EngineSettings {
 
     var form: SettingForm {
       switch self {
-      case .host: .hostName
+      case .host, .mtlsAPIHost: .hostName
       case .logLevel: .choice(["off", "error", "warn", "info", "debug"])
       case .tlsEnabled, .httpEnabled, .staticEnabled, .developmentEnabled, .open, .jwtEnabled, .metricsEnabled: .flag
       case .tlsListen, .httpListen, .metricsListen: .listenAddress
       case .metricsPath: .path
       case .metricsToken: .token
-      case .certificateFile, .keyFile, .stateDirectory: .path
+      case .certificateFile, .keyFile, .clientCAFile, .stateDirectory: .path
+      case .projectID, .workspaceID: .text
       case .tokens: .tokenList
       case .jwtSecret: .secret
       case .tcpPortRange: .portRange
@@ -197,8 +215,9 @@ extension EngineSettings {
       case .metricsPath: "/metrics"
       case .tlsListen: ":443"
       case .httpListen: ":80"
-      case .certificateFile, .keyFile, .stateDirectory, .tokens, .jwtSecret, .metricsToken, .tcpPortRange,
-        .tcpListenHost:
+      case .projectID, .workspaceID, .clientCAFile, .mtlsAPIHost, .certificateFile, .keyFile, .stateDirectory, .tokens,
+        .jwtSecret, .metricsToken,
+        .tcpPortRange, .tcpListenHost:
         nil
       case .streamRequestSeconds: "30"
       case .httpIdleSeconds: "90"

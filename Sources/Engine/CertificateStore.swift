@@ -10,25 +10,33 @@ final class CertificateStore {
 
   private let certificateFile: String
   private let keyFile: String
+  private let clients: ClientCertificates
   private var stamp: [FileStamp]
   private var contexts: EdgeContexts
   private var retryTime: Int64?
   /// Grows when the certificate changes.
   private(set) var generation = 0
 
-  init(certificateFile: String, keyFile: String) throws(Failure) {
+  init(certificateFile: String, keyFile: String, _ clients: ClientCertificates = ClientCertificates()) throws(Failure) {
     self.certificateFile = certificateFile
     self.keyFile = keyFile
-    stamp = [FileStamp(certificateFile), FileStamp(keyFile)]
-    contexts = try EdgeContexts(certificateFile, keyFile)
+    self.clients = clients
+    stamp = Self.stamp(certificateFile, keyFile, clients)
+    contexts = try EdgeContexts(certificateFile, keyFile, clients)
+  }
+
+  private static func stamp(
+    _ certificateFile: String, _ keyFile: String, _ clients: ClientCertificates
+  ) -> [FileStamp] {
+    [certificateFile, keyFile, clients.caFile].compactMap(\.self).map(FileStamp.init)
   }
 
   /// The TLS settings for a connection that begins now.
   func current() -> EdgeContexts {
-    let newest = [FileStamp(certificateFile), FileStamp(keyFile)]
+    let newest = Self.stamp(certificateFile, keyFile, clients)
     guard newest != stamp || retryTime.map({ $0 <= Clock.seconds }) == true else { return contexts }
     do throws(Failure) {
-      contexts = try EdgeContexts(certificateFile, keyFile)
+      contexts = try EdgeContexts(certificateFile, keyFile, clients)
       retryTime = nil
       generation += 1
       Log.info("engine", "took over the new certificate in \(certificateFile)")
@@ -41,17 +49,27 @@ final class CertificateStore {
   }
 }
 
+/// Which certificates of clients are accepted, and where they are asked for.
+struct ClientCertificates {
+  /// Their authorities, PEM.
+  var caFile: String?
+  /// Whether the API at the engine's own host asks for them.
+  var isRequestedByAPI = false
+}
+
 /// TLS settings of one certificate.
 final class EdgeContexts {
   /// The engine's host, for agents and dialers.
   let wire: TLSContext
   /// The engine's host, for its HTTP API.
   let api: TLSContext
+  /// The host of the API that asks for client certificates.
+  let mtlsAPI: TLSContext
   /// Hosts of http tunnels.
   let http: TLSContext
   private let base: TLSContext.ServerSettings
 
-  init(_ certificateFile: String, _ keyFile: String) throws(Failure) {
+  init(_ certificateFile: String, _ keyFile: String, _ clients: ClientCertificates) throws(Failure) {
     var base = TLSContext.ServerSettings()
     base.certificateFile = certificateFile
     base.keyFile = keyFile
@@ -61,13 +79,17 @@ final class EdgeContexts {
     wire.alpn = .require([EdgeRoute.wireProtocol])
     wire.allowsTLS12 = false
     wire.requestsClientCertificate = true
+    wire.clientCAFile = clients.caFile
     self.wire = try TLSContext(server: wire)
 
     var http = base
     http.alpn = .require(["http/1.1"])
     self.http = try TLSContext(server: http)
-    http.requestsClientCertificate = true
-    api = try TLSContext(server: http)
+    var mtlsAPI = http
+    mtlsAPI.requestsClientCertificate = true
+    mtlsAPI.clientCAFile = clients.caFile
+    self.mtlsAPI = try TLSContext(server: mtlsAPI)
+    api = clients.isRequestedByAPI ? self.mtlsAPI : self.http
   }
 
   /// The same certificate under other settings.

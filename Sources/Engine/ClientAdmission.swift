@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import RstreamNet
 import RstreamWire
 
 /// A request that is answered with an error.
@@ -11,7 +12,9 @@ struct Refusal: Error {
 
 /// Decides whether a connection that says who it is may go on: its protocol version and its proof.
 enum ClientAdmission {
-  static func judge(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) throws(Refusal) -> AccessGrant {
+  static func judge(_ details: ClientDetails?, certificate: PeerCertificate, _ engine: Engine) throws(Refusal)
+    -> AccessGrant
+  {
     if engine.isDraining { throw Refusal(.serviceUnavailable, "The engine is shutting down.") }
     switch ProtocolVersion.refusal(of: details?.protocolVersion) {
     case nil:
@@ -24,21 +27,21 @@ enum ClientAdmission {
       throw Refusal(
         code, "The client's protocol version does not fit this engine's, which is \(ProtocolVersion.current).")
     }
-    if details?.token != nil, hasCertificate {
-      throw Refusal(.unauthorized, "A token and a client certificate cannot be used together.")
-    }
+    let grant: AccessGrant
     do throws(AuthenticationFailure) {
-      return try engine.authenticator.authenticate(details?.token, now: Clock.seconds)
+      grant = try engine.authenticator.authenticate(details?.token, certificate, now: Clock.seconds)
     } catch {
       throw Refusal(.unauthorized, error.message)
     }
+    guard grant.isForThisEngine else { throw Refusal(.unauthorized, AuthenticationFailure.elsewhere) }
+    return grant
   }
 
   /// The same for a connection that wants to become a control channel.
-  static func judgeControl(_ details: ClientDetails?, hasCertificate: Bool, _ engine: Engine) throws(Refusal)
+  static func judgeControl(_ details: ClientDetails?, certificate: PeerCertificate, _ engine: Engine) throws(Refusal)
     -> AccessGrant
   {
-    let grant = try judge(details, hasCertificate: hasCertificate, engine)
+    let grant = try judge(details, certificate: certificate, engine)
     guard engine.clients.count < engine.settings.maximumClients else {
       throw Refusal(.capacityExhausted, "As many clients are connected as this engine allows.")
     }

@@ -21,10 +21,11 @@ final class ControlSession: Session, MessageChannelDelegate {
   private var isOpen = true
 
   /// Answers the request that opens a control channel. The channel is closed when the request is refused.
-  static func open(_ messages: MessageChannel, _ request: OpenControlChannelReq, hasCertificate: Bool, _ engine: Engine)
-  {
+  static func open(
+    _ messages: MessageChannel, _ request: OpenControlChannelReq, certificate: PeerCertificate, _ engine: Engine
+  ) {
     do throws(Refusal) {
-      let grant = try ClientAdmission.judgeControl(request.clientDetails, hasCertificate: hasCertificate, engine)
+      let grant = try ClientAdmission.judgeControl(request.clientDetails, certificate: certificate, engine)
       engine.opened(ControlSession(messages, request, grant, engine))
     } catch {
       Log.info("engine", "client refused: \(error.error.code.rawValue) \(error.error.message ?? "")")

@@ -79,10 +79,9 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
     case .wire:
       handshake(engine.certificates?.current().wire) { connection, tls in connection.awaitRole(tls) }
     case .api:
-      handshake(engine.certificates?.current().api) { connection, tls in
-        connection.leave()
-        EngineAPI.serve(tls, hello, connection.engine)
-      }
+      handshake(engine.certificates?.current().api) { connection, tls in connection.serveAPI(tls, hello) }
+    case .mtlsAPI:
+      handshake(engine.certificates?.current().mtlsAPI) { connection, tls in connection.serveAPI(tls, hello) }
     case .http:
       handshake(engine.certificates?.current().http) { connection, tls in
         connection.leave()
@@ -101,6 +100,11 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
     case .refused(let alert):
       refuse(alert)
     }
+  }
+
+  private func serveAPI(_ tls: TLSChannel, _ hello: ClientHello) {
+    leave()
+    EngineAPI.serve(tls, hello, engine)
   }
 
   private func refuse(_ alert: TLSAlert) {
@@ -139,13 +143,13 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
     switch message {
     case .openControlChannelReq(let request):
       leave()
-      ControlSession.open(channel, request, hasCertificate: tls.hasPeerCertificate, engine)
+      ControlSession.open(channel, request, certificate: tls.peerCertificate, engine)
     case .proxyReq(let request):
       leave()
       engine.broker.deliver(request, over: channel.detach())
     case .streamReq(let request):
       leave()
-      PrivateDial.serve(request, over: channel.detach(), hasCertificate: tls.hasPeerCertificate, engine)
+      PrivateDial.serve(request, over: channel.detach(), certificate: tls.peerCertificate, engine)
     default:
       Log.debug("engine", "\(peer): the first message opens nothing")
       leave()

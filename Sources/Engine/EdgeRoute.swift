@@ -10,6 +10,8 @@ enum EdgeRoute {
   case wire
   /// The engine's HTTP API.
   case api
+  /// The same, at the host where clients are asked for a certificate.
+  case mtlsAPI
   /// HTTP of published tunnels: which one, each request's Host says.
   case http
   case terminated(Tunnel)
@@ -21,6 +23,10 @@ enum EdgeRoute {
     guard let name = hello.serverName, name != engine.settings.host else {
       // Who connects to an address sends no name.
       self = hello.protocols?.contains(Self.wireProtocol) == true ? .wire : .api
+      return
+    }
+    if name == engine.settings.mtlsAPIHost {
+      self = .mtlsAPI
       return
     }
     guard let tunnel = engine.registry.tunnel(hostname: name) else {

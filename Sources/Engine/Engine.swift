@@ -54,7 +54,11 @@ public final class Engine: LoopChild {
       namespace: HostNamespace(engineHost: settings.host), canVerifyTokens: authenticator.canVerifyTokens,
       tcpPorts: settings.tcpPortRange)
     if case .files(let certificate, let key)? = settings.certificate {
-      certificates = try CertificateStore(certificateFile: certificate, keyFile: key)
+      certificates = try CertificateStore(certificateFile: certificate, keyFile: key, clientCertificates)
+    }
+    if policy.namespace.contains(settings.mtlsAPIHost) {
+      throw Failure(
+        ErrorCode.invalidConfig, "make an engine: auth.mtls.api_host is one of the names that tunnels can have")
     }
     loop.childOpened(self)
   }
@@ -84,9 +88,17 @@ public final class Engine: LoopChild {
 
   private func makeDevelopmentCertificate() throws(Failure) {
     guard certificates == nil, case .development(let directory)? = settings.certificate else { return }
-    let authority = try DevelopmentCA.prepare(stateDirectory: directory, policy.namespace, now: Clock.seconds)
-    certificates = try CertificateStore(certificateFile: authority.certificateFile, keyFile: authority.keyFile)
+    let authority = try DevelopmentCA.prepare(
+      stateDirectory: directory, policy.namespace, [settings.mtlsAPIHost], now: Clock.seconds)
+    certificates = try CertificateStore(
+      certificateFile: authority.certificateFile, keyFile: authority.keyFile, clientCertificates)
     caFile = authority.caFile
+  }
+
+  private var clientCertificates: ClientCertificates {
+    ClientCertificates(
+      caFile: settings.clientCAFile,
+      isRequestedByAPI: authenticator.acceptsCertificates && settings.mtlsAPIHost == settings.host)
   }
 
   private func listen() throws(Failure) {

@@ -5,10 +5,10 @@ import RstreamWire
 /// Dialers: connections that ask for a stream of a tunnel by its id or name.
 enum PrivateDial {
   /// Takes over a connection whose first message was `request`.
-  static func serve(_ request: StreamReq, over dialer: ByteChannel, hasCertificate: Bool, _ engine: Engine) {
+  static func serve(_ request: StreamReq, over dialer: ByteChannel, certificate: PeerCertificate, _ engine: Engine) {
     let answers = request.zeroRTT != true
     do throws(Refusal) {
-      let tunnel = try find(request, hasCertificate: hasCertificate, engine)
+      let tunnel = try find(request, certificate: certificate, engine)
       ConsumerStream.open(tunnel, for: dialer, engine) { dialer, result in
         guard answers else { return }
         switch result {
@@ -22,12 +22,15 @@ enum PrivateDial {
     }
   }
 
-  private static func find(_ request: StreamReq, hasCertificate: Bool, _ engine: Engine) throws(Refusal) -> Tunnel {
-    let grant = try ClientAdmission.judge(request.clientDetails, hasCertificate: hasCertificate, engine)
+  private static func find(_ request: StreamReq, certificate: PeerCertificate, _ engine: Engine) throws(Refusal)
+    -> Tunnel
+  {
+    let grant = try ClientAdmission.judge(request.clientDetails, certificate: certificate, engine)
     guard grant.permits(.createStreams) else { throw Refusal(StreamFailure.unauthorized.peerError) }
     guard let tunnel = engine.registry.tunnel(idOrName: request.tunnelIDOrName) else {
       throw Refusal(StreamFailure.notFound.peerError)
     }
+    guard grant.permitsStream(of: tunnel.record) else { throw Refusal(StreamFailure.unauthorized.peerError) }
     if request.datagramChannel == true {
       throw Refusal(.invalidRequest, "QUIC datagrams are not available for this tunnel.")
     }

@@ -12,7 +12,10 @@ enum TunnelOpening {
     guard count < engine.settings.maximumTunnelsPerClient else {
       throw Refusal(.capacityExhausted, "The client has \(count) tunnels open, which is all that this engine allows.")
     }
-    var properties = try engine.policy.effective(requested, label: RandomHex.text(bytes: 6))
+    guard let permitted = owner.grant.properties(for: requested) else {
+      throw Refusal(.unauthorized, "The token permits opening tunnels only with other properties.")
+    }
+    var properties = try engine.policy.effective(permitted, label: RandomHex.text(bytes: 6))
     let id = RandomHex.text(bytes: 12)
     properties.id = id
     properties.creationDate = Clock.now

@@ -128,7 +128,10 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
     return ASN1_TIME_diff(&days, &seconds, nil, X509_get0_notAfter(certificate)) == 1 ? days : nil
   }
 
-  public var hasPeerCertificate: Bool { ssl.flatMap { SSL_get0_peer_certificate($0) } != nil }
+  public var peerCertificate: PeerCertificate {
+    guard let ssl, SSL_get0_peer_certificate(ssl) != nil else { return .none }
+    return SSL_get_verify_result(ssl) == Int(X509_V_OK) ? .trusted : .untrusted
+  }
 
   // MARK: ByteChannel
 

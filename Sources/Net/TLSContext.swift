@@ -47,6 +47,8 @@ public final class TLSContext {
     public var cipherSuites: String?
     /// Asks for a client certificate; whether one is needed, and which, the caller decides after the handshake.
     public var requestsClientCertificate = false
+    /// Authorities of client certificates, PEM.
+    public var clientCAFile: String?
     public init() {}
   }
 
@@ -121,6 +123,9 @@ public final class TLSContext {
     try load(settings.certificateFile, settings.keyFile)
     if settings.requestsClientCertificate {
       SSL_CTX_set_verify(raw, SSL_VERIFY_PEER) { _, _ in 1 }
+      if let file = settings.clientCAFile, SSL_CTX_load_verify_locations(raw, file, nil) != 1 {
+        throw Self.failure("read the authorities of client certificates from \(file)")
+      }
     }
     if case .ignore = alpn { return }
     SSL_CTX_set_alpn_select_cb(

@@ -23,7 +23,7 @@ import Testing
     let settings = EngineSettings()
     #expect(rows.map { $0[0] } == EngineSettings.names)
     for row in rows {
-      #expect(settings.get(row[0]) == (row[1] == "-" || row[1] == "(tls)" ? nil : row[1]), "\(row[0])")
+      #expect(settings.get(row[0]) == (["-", "(tls)", "(host)"].contains(row[1]) ? nil : row[1]), "\(row[0])")
     }
   }
 

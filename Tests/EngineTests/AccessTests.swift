@@ -159,7 +159,8 @@ import Testing
     "{}", #"{"type":"pat"}"#, #"{"type":"other","permissions":[]}"#, #"{"type":5,"permissions":[]}"#,
     #"{"permissions":"all"}"#, #"{"permissions":[1]}"#, #"{"permissions":null}"#,
     #"{"type":"auth","resources":{"tunnels":{"OR":[]}}}"#, #"{"type":"auth","resources":[]}"#,
-    #"{"type":"app","permissions":[],"tunnelsGrants":{"projects":["p"]}}"#, #"{"type":"auth","resources":"x"}"#,
+    #"{"type":"app","permissions":[],"tunnelsGrants":{"OR":[]}}"#, #"{"type":"auth","resources":"x"}"#,
+    #"{"type":"auth","resources":{"streams":{"projects":["p"]}}}"#, #"{"type":"auth","iat":"x"}"#,
   ])
   func tokensThatSayTooLittleOrTooMuchAreRefused(claims: String) throws {
     #expect(failure(try jwtAuthenticator(), TokenMaker.token(claims)) != nil)
@@ -167,14 +168,14 @@ import Testing
 
   @Test(arguments: [
     #"{"type":"auth","resources":null}"#, #"{"type":"auth","resources":{}}"#,
-    #"{"type":"auth","resources":{"tunnels":null}}"#,
+    #"{"type":"auth","resources":{"tunnels":null}}"#, #"{"type":"auth","resources":{"tunnels":{},"other":null}}"#,
   ])
   func emptyRestrictionsAreNone(claims: String) throws {
     #expect(failure(try jwtAuthenticator(), TokenMaker.token(claims)) == nil)
   }
 
   @Test func failuresSayNothingOfTheToken() throws {
-    let token = TokenMaker.token(#"{"type":"auth","resources":{"tunnels":{"projects":["sensitive"]}}}"#)
+    let token = TokenMaker.token(#"{"type":"auth","resources":{"tunnels":{"sensitive":["sensitive"]}}}"#)
     let failure = try #require(failure(try jwtAuthenticator(), token))
     #expect(failure.message.contains("resources"))
     #expect(!failure.message.contains("sensitive") && !failure.message.contains(token))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import RstreamConfig
+import RstreamJSON
 import RstreamNet
 import Testing
 
@@ -20,7 +21,8 @@ import Testing
     var headers = HTTPHeaders()
     for value in authorization { headers.append("Authorization", value) }
     let head = HTTPRequestHead(method: "GET", scheme: "https", authority: "a", path: Array(path.utf8), headers: headers)
-    return EdgeAuthorization.judge(head, tokenAuth: tokenAuth, Authenticator(settings), now: 1000)
+    let tunnel = JSONValue.object([JSONMember("name", .string("web")), JSONMember("publish", .bool(true))])
+    return EdgeAuthorization.judge(head, to: tunnel, tokenAuth: tokenAuth, Authenticator(settings), now: 1000)
   }
 
   private func status(_ verdict: EdgeAuthorization) -> Int? {
@@ -65,6 +67,22 @@ import Testing
   @Test func missingPermissionIsForbidden() throws {
     #expect(status(try judge("/", ["Bearer \(lists)"])) == 403)
     #expect(status(try judge("/?rstream.token=\(lists)")) == 403)
+  }
+
+  @Test func boundariesHoldForTunnelAndPath() throws {
+    func token(_ connect: String) -> String {
+      TokenMaker.token(#"{"type":"auth","resources":{"tunnels":{"scopes":{"tunnels":{"connect":\#(connect)}}}}}"#)
+    }
+    let web = token(#"{"filters":{"name":"web"},"params":{"path":{"exact":"/ping"}}}"#)
+    #expect(status(try judge("/ping", ["Bearer \(web)"])) == nil)
+    #expect(status(try judge("/ping?a=b", ["Bearer \(web)"])) == nil)
+    #expect(status(try judge("/ping?rstream.token=\(web)")) == nil)
+    for path in ["/private", "/ping/", "/ping/../private", "/%70ing", "/PING", "//ping", "/", "?/ping", "/x?/ping"] {
+      #expect(status(try judge(path, ["Bearer \(web)"])) == 403, "\(path)")
+    }
+    #expect(status(try judge("/ping", ["Bearer \(token(#"{"filters":{"name":"other"}}"#))"])) == 403)
+    #expect(status(try judge("/ping", ["Bearer \(token("false"))"])) == 403)
+    #expect(status(try judge("/ping", ["Bearer \(token("true"))"])) == nil)
   }
 
   @Test func openEnginesLetNobodyThrough() throws {

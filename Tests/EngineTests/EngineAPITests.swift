@@ -51,7 +51,7 @@ import Testing
     #expect(try ask(peer, "/api/clients?params=%7B%7D").body == Array("[]".utf8))
     let head = try ask(peer, "/api/health/live", method: "HEAD")
     #expect(head.status == 200 && head.has("Content-Length: 17"))
-    for path in ["/", "/api", "/api/", "/api/x", "/api/tunnels/", "/api/tunnels/a/b", "/.well-known/rstream/engine"] {
+    for path in ["/", "/api", "/api/", "/api/x", "/api/tunnels/", "/api/tunnels/a/b", "/.well-known/rstream"] {
       #expect(try ask(peer, path).status == 404)
     }
     let refused = try ask(peer, "/api/tunnels", method: "DELETE", "Content-Length: 2\r\n", body: "{}")
@@ -176,7 +176,11 @@ import Testing
       agent: "a", channel: "b", version: "c", os: "d", arch: "e", token: "f", protocolVersion: "g")
     #expect(
       Set(names(schemas?["Client"]?["properties"]))
-        == Set(names(ClientRecord(id: "x", userID: "y", details: details).json)))
+        == Set(
+          names(
+            ClientRecord(
+              id: "x", userID: "y", details: details, place: RecordPlace(workspaceID: "w", projectID: "p")
+            ).json)))
     for (schema, resource) in [("TunnelFilters", InventoryFilter.Resource.tunnels), ("ClientFilters", .clients)] {
       let filters = names(schemas?[schema]?["properties"])
       for filter in filters {

@@ -119,6 +119,56 @@ import Testing
     harness.finish()
   }
 
+  @Test func pitfall70_theBoundaryHoldsForBothSnapshotAndEvents() throws {
+    let harness = try Harness(["auth.jwt.enabled": "true", "auth.jwt.token_jwt_secret": TokenMaker.secret])
+    func header(_ list: String) -> String {
+      let scopes = #"{"scopes":{"tunnels":{"list":\#(list)}}}"#
+      return "Authorization: Bearer \(TokenMaker.token(#"{"type":"auth","resources":{"tunnels":\#(scopes)}}"#))\r\n"
+    }
+    let client = try harness.client()
+    for name in ["x", "y"] { _ = try client.privateTunnel(name) }
+    let some = try watch(harness, "", header(#"{"filters":{"name":"x"},"select":{"name":true,"status":true}}"#))
+    let all = try watch(harness, "", header("true"))
+    let none = try watch(harness, "", header(#"{"filters":{"name":"z"}}"#))
+    harness.run("snapshots") { [some, all, none].allSatisfy { events($0).count == 1 } }
+    let seen = JSONValue.object([JSONMember("name", .string("x")), JSONMember("status", .string("online"))])
+    #expect(events(some)[0]["object"]?["tunnels"] == .array([seen]))
+    #expect(events(some)[0]["object"]?["clients"] == .array([]))
+    #expect(events(none)[0]["object"]?["tunnels"] == .array([]))
+    for name in ["y", "x"] { _ = try client.privateTunnel(name) }
+    client.close()
+    harness.run("events") { events(all).count == 8 && events(some).count == 4 }
+    #expect(types(some) == ["state.initial", "tunnel.created", "tunnel.deleted", "tunnel.deleted"])
+    #expect(events(some)[1]["object"] == seen)
+    let gone = JSONValue.object([JSONMember("name", .string("x")), JSONMember("status", .string("offline"))])
+    #expect(events(some)[2]["object"] == gone && events(some)[3]["object"] == gone)
+    #expect(types(all).last == "client.deleted")
+    #expect(events(none).count == 1)
+    harness.finish()
+  }
+
+  @Test func aWatchEndsWithItsToken() throws {
+    let harness = try Harness(["auth.jwt.enabled": "true", "auth.jwt.token_jwt_secret": TokenMaker.secret])
+    let end = Clock.seconds + 2
+    func header(_ end: Int64) -> String {
+      "Authorization: Bearer \(TokenMaker.token(#"{"type":"auth","exp":\#(end)}"#))\r\n"
+    }
+    let long = try watch(harness, "", header(end + 3600))
+    let short = try watch(harness, "", header(end))
+    let endless = try watch(harness)
+    harness.run("snapshots") { [long, short, endless].allSatisfy { events($0).count == 1 } }
+    harness.run("the end of the short one") { short.text.hasSuffix("0\r\n\r\n") }
+    #expect(Clock.seconds >= end && Clock.seconds <= end + 2)
+    #expect(harness.engine.feed.count == 2)
+    _ = try harness.client()
+    harness.run("events for the others") { events(long).count == 2 && events(endless).count == 2 }
+    #expect(events(short).count == 1)
+    long.channel.close()
+    endless.channel.close()
+    harness.run("their end") { harness.engine.feed.count == 0 }
+    harness.finish()
+  }
+
   @Test func whoLeavesIsForgotten() throws {
     let harness = try Harness()
     let peers = [try watch(harness), try watch(harness)]

@@ -32,7 +32,8 @@ import Testing
         + #""hostname":"h","port":1,"tls_mode":"terminated","tls_alpns":["h2"],"tls_min_version":"tls1.3","#
         + #""tls_ciphers":["c"],"mtls_auth":false,"http_version":"http/1.1","http_use_tls":false,"upstream_tls":false,"#
         + #""token_auth":true,"rstream_auth":false,"challenge_mode":false,"datagram_guaranteed_delivery":false,"#
-        + #""allow_cross_region_routing":true,"client_id":"c","user_id":"u","status":"online"}"#)
+        + #""allow_cross_region_routing":true,"client_id":"c","user_id":"u","workspace_id":"w","#
+        + #""project_id":"p","status":"online"}"#)
   }
 
   @Test func absentValuesAreLeftOut() {
@@ -95,7 +96,7 @@ import Testing
       }
     }
     func ids(_ params: String) throws -> [String] {
-      guard case .array(let selected) = try query(params).select(records) else { return [] }
+      guard case .array(let selected) = try query(params).select(records, shown: { $0 }) else { return [] }
       return selected.compactMap { $0["id"]?.string }
     }
     #expect(try ids("null").count == 5)
@@ -174,6 +175,7 @@ extension TunnelRecord {
     properties.challengeMode = false
     properties.datagramGuaranteedDelivery = false
     properties.allowCrossRegionRouting = true
-    return TunnelRecord(properties: properties, clientID: "c", userID: "u")
+    return TunnelRecord(
+      properties: properties, clientID: "c", userID: "u", place: RecordPlace(workspaceID: "w", projectID: "p"))
   }
 }

@@ -5,17 +5,17 @@ import RstreamNet
 /// The engine's HTTP API: who is connected, which tunnels there are, whether the engine is well.
 final class EngineAPI: HTTPHandler {
   private let engine: Engine
-  private let hasCertificate: Bool
+  private let certificate: PeerCertificate
 
   /// Takes over a connection to the engine's own host after its TLS handshake.
   static func serve(_ channel: TLSChannel, _ hello: ClientHello, _ engine: Engine) {
-    let api = EngineAPI(engine, hasCertificate: channel.hasPeerCertificate)
+    let api = EngineAPI(engine, certificate: channel.peerCertificate)
     HTTP1Downstream(channel, scheme: "https", api, engine.httpTimeouts, engine.sessions)
   }
 
-  init(_ engine: Engine, hasCertificate: Bool) {
+  init(_ engine: Engine, certificate: PeerCertificate) {
     self.engine = engine
-    self.hasCertificate = hasCertificate
+    self.certificate = certificate
   }
 
   func connectionEnded() {}
@@ -34,17 +34,25 @@ final class EngineAPI: HTTPHandler {
       let allowed = route.isEndless ? "GET" : "GET, HEAD"
       return exchange.answer(405, "Only \(allowed) is answered here.", ("Allow", allowed))
     }
-    if let needed = route.access, let (status, message) = refusal(of: request, needed, mayBeInAddress: route.isEndless)
-    {
-      return status == 401
-        ? exchange.answer(401, message, ("WWW-Authenticate", "Bearer")) : exchange.answer(status, message)
+    do throws(Denial) {
+      answer(exchange, route, try route.access.map { (needed) throws(Denial) in try grant(request, needed, route) })
+    } catch {
+      error.status == 401
+        ? exchange.answer(401, error.message, ("WWW-Authenticate", "Bearer"))
+        : exchange.answer(error.status, error.message)
     }
-    answer(exchange, route)
   }
 
-  private func answer(_ exchange: HTTPExchange, _ route: EngineAPIRoute) {
+  /// - Parameter grant: of whoever asks; nothing where anybody may
+  private func answer(_ exchange: HTTPExchange, _ route: EngineAPIRoute, _ grant: AccessGrant?) {
+    let grant = grant ?? .unrestricted
     do throws(InventoryFilter.Malformed) {
       switch route {
+      case .discovery:
+        guard let document = APIDiscovery.document(of: engine) else {
+          return exchange.answer(404, "This engine accepts no client certificates.")
+        }
+        exchange.answer(document.head, document.body)
       case .openAPI:
         exchange.answer(200, OpenAPIDocument.contentType, OpenAPIDocument.bytes)
       case .live:
@@ -55,17 +63,22 @@ final class EngineAPI: HTTPHandler {
         exchange.answer(200, .status("ok"))
       case .tunnels:
         let query = try InventoryQuery(path: exchange.request.path, for: .tunnels)
-        exchange.answer(200, query.select(engine.registry.tunnels.lazy.map(\.record)))
+        exchange.answer(200, query.select(engine.registry.tunnels.lazy.map(\.record)) { grant.shown(.tunnels, $0) })
       case .tunnel(let id):
-        guard let tunnel = engine.registry.tunnel(id: id) else {
+        // What may not be seen is not there.
+        guard let tunnel = engine.registry.tunnel(id: id), let shown = grant.shown(.tunnels, tunnel.record) else {
           return exchange.answer(404, "There is no tunnel with this id.")
         }
-        exchange.answer(200, tunnel.record)
+        exchange.answer(200, shown)
       case .clients:
         let query = try InventoryQuery(path: exchange.request.path, for: .clients)
-        exchange.answer(200, query.select(engine.clientsInOrder.lazy.map(\.record)))
+        guard grant.showsClients else {
+          return exchange.answer(403, "The token is restricted to some tunnels: it does not permit listing clients.")
+        }
+        exchange.answer(200, query.select(engine.clientsInOrder.lazy.map(\.record)) { grant.shown(.clients, $0) })
       case .events:
-        let query = try WatchQuery(path: exchange.request.path)
+        var query = try WatchQuery(path: exchange.request.path)
+        query.access = grant
         guard !engine.isDraining else { return exchange.answer(503, "The engine is shutting down.") }
         EventStream.serve(exchange, query, engine)
       }
@@ -76,42 +89,57 @@ final class EngineAPI: HTTPHandler {
 
   // MARK: Access
 
-  /// Why a request is not answered; nil when it may be.
-  private func refusal(
-    of request: HTTPRequestHead, _ access: EngineAPIRoute.Access, mayBeInAddress: Bool
-  ) -> (status: Int, message: String)? {
+  /// Why a request is not answered.
+  private struct Denial: Error {
+    let status: Int
+    let message: String
+  }
+
+  /// What whoever asks may do, when it is enough for the request.
+  private func grant(
+    _ request: HTTPRequestHead, _ access: EngineAPIRoute.Access, _ route: EngineAPIRoute
+  ) throws(Denial) -> AccessGrant {
+    func unauthorized(_ message: String) -> Denial { Denial(status: 401, message: message) }
     var token = BearerToken.of(request.headers)
     let inAddress = QueryString(ofPath: request.path).value(EdgeAuthorization.queryName)
     if inAddress != .absent {
       // Addresses are logged and passed on, so a token in one is given away; only a browser's event stream needs it.
-      guard mayBeInAddress, token == nil, case .value(let bytes) = inAddress, !bytes.isEmpty else {
-        return (401, "The token belongs into the Authorization header, not into the address.")
+      guard route.isEndless, token == nil, case .value(let bytes) = inAddress, !bytes.isEmpty else {
+        throw unauthorized("The token belongs into the Authorization header, not into the address.")
       }
       token = String(decoding: bytes, as: UTF8.self)
     }
     if inAddress != .absent || token == nil, request.headers.contains("authorization"),
       engine.authenticator.canVerifyTokens
     {
-      return (401, "The Authorization header is not of the form: Bearer, a space, the token.")
+      throw unauthorized("The Authorization header is not of the form: Bearer, a space, the token.")
     }
-    if token != nil, hasCertificate { return (401, "A token and a client certificate cannot be used together.") }
-    do {
-      let grant = try engine.authenticator.authenticate(token, now: Clock.seconds)
-      if inAddress != .absent, engine.authenticator.canVerifyTokens, !grant.mayBeSeen {
-        return (401, "A token in an address has to end within an hour of when it was made and to permit only to look.")
-      }
-      if case .permission(let permission) = access, !grant.permits(permission) {
-        return (403, "The token does not have the permission \(permission.rawValue).")
-      }
-      return nil
-    } catch {
-      return (401, error.message)
+    let grant: AccessGrant
+    do { grant = try engine.authenticator.authenticate(token, certificate, now: Clock.seconds) } catch {
+      throw unauthorized(error.message)
     }
+    if inAddress != .absent, engine.authenticator.canVerifyTokens, !grant.mayBeSeen {
+      throw unauthorized(
+        "A token in an address has to end within an hour of when it was made and to permit only to look.")
+    }
+    switch access {
+    case .valid:
+      guard grant.isForThisEngine else { throw Denial(status: 403, message: AuthenticationFailure.elsewhere) }
+    case .permission(let permission):
+      guard grant.has(permission) else {
+        throw Denial(status: 403, message: "The token does not have the permission \(permission.rawValue).")
+      }
+      guard grant.permits(permission) else {
+        throw Denial(status: 403, message: "The token's boundary does not permit this here.")
+      }
+    }
+    return grant
   }
 }
 
 /// What the API answers to.
 enum EngineAPIRoute: Equatable {
+  case discovery
   case openAPI
   case live
   case ready
@@ -131,6 +159,7 @@ enum EngineAPIRoute: Equatable {
   init?(path: [UInt8]) {
     let path = String(decoding: path.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
     switch path {
+    case "/.well-known/rstream/engine": self = .discovery
     case "/api/openapi.json": self = .openAPI
     case "/api/health/live": self = .live
     case "/api/health/ready": self = .ready
@@ -150,7 +179,7 @@ enum EngineAPIRoute: Equatable {
   /// What a request needs; nil when anybody may ask.
   var access: Access? {
     switch self {
-    case .openAPI, .live, .ready: nil
+    case .discovery, .openAPI, .live, .ready: nil
     case .credentials: .valid
     case .tunnels, .tunnel, .clients, .events: .permission(.readResources)
     }

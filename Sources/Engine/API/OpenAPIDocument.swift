@@ -197,6 +197,8 @@ enum OpenAPIDocument {
               "allow_cross_region_routing": {"type": "boolean"},
               "client_id": {"type": "string"},
               "user_id": {"type": "string"},
+              "workspace_id": {"type": "string"},
+              "project_id": {"type": "string"},
               "status": {"enum": ["online", "offline"]}
             }
           },
@@ -208,6 +210,8 @@ enum OpenAPIDocument {
               "id": {"type": "string"},
               "status": {"enum": ["online", "offline"]},
               "user_id": {"type": "string"},
+              "workspace_id": {"type": "string"},
+              "project_id": {"type": "string"},
               "agent": {"type": "string"},
               "channel": {"type": "string"},
               "version": {"type": "string"},

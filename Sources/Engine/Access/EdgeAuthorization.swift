@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import RstreamJSON
 import RstreamNet
 
 /// Whether a request may pass to an http tunnel that asks for a token.
@@ -11,9 +12,12 @@ enum EdgeAuthorization: Equatable {
 
   static let queryName = "rstream.token"
 
-  /// `now` is in seconds since 1970.
+  /// - Parameters:
+  ///   - tunnel: as it is listed
+  ///   - now: in seconds since 1970
   static func judge(
-    _ head: HTTPRequestHead, tokenAuth: Bool, _ authenticator: Authenticator, now: Int64
+    _ head: HTTPRequestHead, to tunnel: @autoclosure () -> JSONValue, tokenAuth: Bool, _ authenticator: Authenticator,
+    now: Int64
   ) -> EdgeAuthorization {
     guard tokenAuth else { return .allowed(path: head.path, withoutAuthorization: false) }
     let presented = token(head)
@@ -25,8 +29,12 @@ enum EdgeAuthorization: Equatable {
       return .denied(status: 401, message: AuthenticationFailure.unknown.message)
     }
     do {
-      guard try authenticator.authenticate(token, now: now).permits(.createStreams) else {
+      let grant = try authenticator.authenticate(token, now: now)
+      guard grant.permits(.createStreams) else {
         return .denied(status: 403, message: "The token does not permit access to tunnels.")
+      }
+      guard grant.permitsStream(of: tunnel(), path: head.path.prefix { $0 != UInt8(ascii: "?") }) else {
+        return .denied(status: 403, message: "The token does not permit access to this tunnel or path.")
       }
     } catch {
       return .denied(status: 401, message: error.message)

@@ -35,7 +35,7 @@ enum JSONWebToken {
   }
 
   /// A moment in seconds since 1970; fractions are cut off.
-  private static func time(_ name: String, _ claims: JSONValue) throws(AuthenticationFailure) -> Int64? {
+  static func time(_ name: String, _ claims: JSONValue) throws(AuthenticationFailure) -> Int64? {
     switch claims[name] {
     case nil: return nil
     case .integer(let seconds): return seconds

@@ -9,4 +9,13 @@ enum Permission: String, CaseIterable, Sendable {
   case createStreams = "tunnels.streams.create-delete"
   /// Listing and watching clients and tunnels.
   case readResources = "tunnels.resources.read-only"
+
+  /// What boundaries call it.
+  var action: TunnelScopes.Action {
+    switch self {
+    case .createTunnels: .create
+    case .createStreams: .connect
+    case .readResources: .list
+    }
+  }
 }

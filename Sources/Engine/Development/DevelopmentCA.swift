@@ -23,20 +23,25 @@ struct DevelopmentCA {
   private static let serverName = "server.pem"
   private static let serverKeyName = "server-key.pem"
 
-  /// Makes what is missing, about to expire, or made for other names. `now` is in seconds since 1970.
-  static func prepare(stateDirectory: String, _ namespace: HostNamespace, now: Int64) throws(Failure) -> DevelopmentCA {
+  /// Makes what is missing, about to expire, or made for other names.
+  /// - Parameters:
+  ///   - more: names of the engine besides those of the namespace
+  ///   - now: in seconds since 1970
+  static func prepare(
+    stateDirectory: String, _ namespace: HostNamespace, _ more: [String] = [], now: Int64
+  ) throws(Failure) -> DevelopmentCA {
     let directory = try StateDirectory(stateDirectory)
     let authority = try authority(directory, now: now)
-    try ensureServerCertificate(directory, authority, names(namespace), now: now)
+    try ensureServerCertificate(directory, authority, names(namespace, more), now: now)
     return DevelopmentCA(
       caFile: directory.path(of: caName), certificateFile: directory.path(of: serverName),
       keyFile: directory.path(of: serverKeyName))
   }
 
   /// The engine and its tunnels under their names, and this machine.
-  static func names(_ namespace: HostNamespace) -> [String] {
+  static func names(_ namespace: HostNamespace, _ more: [String] = []) -> [String] {
     var names = namespace.certificateNames
-    for local in ["localhost", "127.0.0.1", "::1"] where !names.contains(local) { names.append(local) }
+    for local in more + ["localhost", "127.0.0.1", "::1"] where !names.contains(local) { names.append(local) }
     return names
   }
 

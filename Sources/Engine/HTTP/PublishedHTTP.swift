@@ -37,7 +37,8 @@ final class PublishedHTTP: HTTPHandler {
     guard tunnel.properties.protocol == "http" else { return answerMisdirected(exchange) }
     guard tunnel.admits(peer) else { return exchange.answer(403, "This tunnel is not open to your address.") }
     let authorization = EdgeAuthorization.judge(
-      request, tokenAuth: tunnel.properties.tokenAuth == true, engine.authenticator, now: Clock.seconds)
+      request, to: tunnel.record, tokenAuth: tunnel.properties.tokenAuth == true, engine.authenticator,
+      now: Clock.seconds)
     switch authorization {
     case .denied(401, let message): exchange.answer(401, message, ("WWW-Authenticate", "Bearer"))
     case .denied(let status, let message): exchange.answer(status, message)

@@ -22,13 +22,13 @@ struct InventoryEvent {
 
   /// How everything stands at the moment: what a watcher is told first.
   init(snapshotOf engine: Engine, _ query: WatchQuery) {
-    let clients = engine.clientsInOrder.lazy.map(\.record).filter(query.clients.matches)
-    let tunnels = engine.registry.tunnels.lazy.map(\.record).filter(query.tunnels.matches)
+    let clients = engine.clientsInOrder.compactMap { query.shown(.clients, $0.record) }
+    let tunnels = engine.registry.tunnels.compactMap { query.shown(.tunnels, $0.record) }
     self.init(
       "state.initial",
       .object([
-        JSONMember("snapshot_at", .string(Clock.now.rfc3339 ?? "")), JSONMember("clients", .array(Array(clients))),
-        JSONMember("tunnels", .array(Array(tunnels))),
+        JSONMember("snapshot_at", .string(Clock.now.rfc3339 ?? "")), JSONMember("clients", .array(clients)),
+        JSONMember("tunnels", .array(tunnels)),
       ]))
   }
 

@@ -77,7 +77,7 @@ struct InventoryFilter: Equatable {
   }
 
   /// Texts are the same when their bytes are.
-  private static func isSame(_ one: JSONValue?, _ other: JSONValue) -> Bool {
+  static func isSame(_ one: JSONValue?, _ other: JSONValue) -> Bool {
     if case .string(let text) = one, case .string(let wanted) = other { return text.utf8.elementsEqual(wanted.utf8) }
     return one == other
   }

@@ -42,8 +42,13 @@ struct InventoryQuery: Equatable {
     }
   }
 
-  /// The records that fulfil the conditions, no more than the limit, as a JSON array.
-  func select(_ records: some Sequence<JSONValue>) -> JSONValue {
-    .array(Array(records.lazy.filter(filter.matches).prefix(limit ?? .max)))
+  /// The records that fulfil the conditions and may be shown, no more than the limit, as a JSON array.
+  func select(_ records: some Sequence<JSONValue>, shown: (JSONValue) -> JSONValue?) -> JSONValue {
+    var found: [JSONValue] = []
+    for record in records where filter.matches(record) {
+      guard found.count < limit ?? .max else { break }
+      if let record = shown(record) { found.append(record) }
+    }
+    return .array(found)
   }
 }

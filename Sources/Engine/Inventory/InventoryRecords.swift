@@ -7,6 +7,7 @@ struct TunnelRecord {
   var properties: TunnelProperties
   var clientID: String
   var userID: String?
+  var place = RecordPlace()
 
   /// Absent values are left out.
   var json: JSONValue {
@@ -38,9 +39,17 @@ struct TunnelRecord {
     object.add("allow_cross_region_routing", properties.allowCrossRegionRouting)
     object.add("client_id", clientID)
     object.add("user_id", userID)
+    object.add("workspace_id", place.workspaceID)
+    object.add("project_id", place.projectID)
     object.add("status", "online")
     return object.value
   }
+}
+
+/// Where a record belongs, as far as the engine is told.
+struct RecordPlace {
+  var workspaceID: String?
+  var projectID: String?
 }
 
 /// A connected client as the engine's API shows it.
@@ -48,12 +57,15 @@ struct ClientRecord {
   var id: String
   var userID: String?
   var details: ClientDetails
+  var place = RecordPlace()
 
   var json: JSONValue {
     var object = JSONObjectBuilder()
     object.add("id", id)
     object.add("status", "online")
     object.add("user_id", userID)
+    object.add("workspace_id", place.workspaceID)
+    object.add("project_id", place.projectID)
     object.add("agent", details.agent)
     object.add("channel", details.channel)
     object.add("version", details.version)
@@ -64,12 +76,24 @@ struct ClientRecord {
   }
 }
 
+extension Engine {
+  fileprivate var recordPlace: RecordPlace {
+    RecordPlace(workspaceID: settings.workspaceID, projectID: settings.projectID)
+  }
+}
+
 extension Tunnel {
-  var record: JSONValue { TunnelRecord(properties: properties, clientID: owner.id, userID: owner.grant.userID).json }
+  var record: JSONValue {
+    TunnelRecord(
+      properties: properties, clientID: owner.id, userID: owner.grant.userID, place: owner.engine.recordPlace
+    ).json
+  }
 }
 
 extension ControlSession {
-  var record: JSONValue { ClientRecord(id: id, userID: grant.userID, details: details).json }
+  var record: JSONValue {
+    ClientRecord(id: id, userID: grant.userID, details: details, place: engine.recordPlace).json
+  }
 }
 
 /// An object of what is there.

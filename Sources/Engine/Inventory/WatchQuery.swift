@@ -6,6 +6,8 @@ import RstreamJSON
 struct WatchQuery: Equatable {
   private(set) var clients = InventoryFilter()
   private(set) var tunnels = InventoryFilter()
+  /// Who asks: what is shown, and for how long.
+  var access = AccessGrant.unrestricted
 
   /// Everything.
   init() {}
@@ -36,7 +38,12 @@ struct WatchQuery: Equatable {
     }
   }
 
-  func filter(_ resource: InventoryFilter.Resource) -> InventoryFilter {
+  /// A record as the watcher gets to see it; nothing when it does not.
+  func shown(_ resource: InventoryFilter.Resource, _ record: JSONValue) -> JSONValue? {
+    filter(resource).matches(record) ? access.shown(resource, record) : nil
+  }
+
+  private func filter(_ resource: InventoryFilter.Resource) -> InventoryFilter {
     switch resource {
     case .clients: clients
     case .tunnels: tunnels

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import RstreamConfig
+import RstreamJSON
+import RstreamWire
 
 @testable import RstreamEngine
 
@@ -22,18 +24,48 @@ public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   if (try? authenticator.authenticate(text, now: 1000)) != nil, text != "static" { fatalError("accepted: \(text)") }
   checkClient(text)
 
-  let signed = "eyJhbGciOiJIUzI1NiJ9." + base64url(input)
-  guard let signature = Digest.hmacSHA256(Array(signed.utf8), key: Array(secret.utf8)) else { return 0 }
-  let token = "\(signed).\(base64url(signature))"
-  do {
-    let grant = try authenticator.authenticate(token, now: 1000)
-    // Nobody gets more than an unrestricted token, and restrictions are never dropped.
-    if text.contains("\"resources\":{\"tunnels\":{\"OR\"") { fatalError("accepted with \(grant)") }
-  } catch {
-    if error == .wrongSignature || error == .unknown { fatalError("refused a good signature: \(error)") }
+  let claims = Array(#"{"type":"auth","resources":{"tunnels":"#.utf8) + input + Array("}}".utf8)
+  for claims in [input, claims] {
+    let signed = "eyJhbGciOiJIUzI1NiJ9." + base64url(claims)
+    guard let signature = Digest.hmacSHA256(Array(signed.utf8), key: Array(secret.utf8)) else { return 0 }
+    let token = "\(signed).\(base64url(signature))"
+    do {
+      check(try authenticator.authenticate(token, now: 1000))
+    } catch {
+      if error == .wrongSignature || error == .unknown { fatalError("refused a good signature: \(error)") }
+    }
+    checkClient(token)
   }
-  checkClient(token)
   return 0
+}
+
+private let requested: TunnelProperties = {
+  var properties = TunnelProperties()
+  properties.name = "web"
+  properties.publish = true
+  properties.labels = ["team": "red"]
+  return properties
+}()
+
+private let tunnel = TunnelRecord(properties: requested, clientID: "c", userID: "u").json
+
+/// What a boundary makes of tunnels never contradicts itself, and never shows or changes what is not its to.
+private func check(_ grant: AccessGrant) {
+  func expect(_ condition: Bool, _ what: @autoclosure () -> String) {
+    if !condition { fatalError("\(what()): \(grant)") }
+  }
+  expect(grant.isForThisEngine || grant.shown(.tunnels, tunnel) == nil, "a foreign token sees something")
+  expect(grant.permits(.createStreams) || !grant.permitsStream(of: tunnel, path: []), "a stream that is not permitted")
+  expect(!grant.permitsStream(of: tunnel) || grant.permits(.createStreams), "a dial that is not permitted")
+  expect(!grant.showsClients || grant.shown(.tunnels, tunnel) == tunnel, "clients, and not every tunnel")
+  if case .object(let shown)? = grant.shown(.tunnels, tunnel), case .object(let all) = tunnel {
+    expect(shown.allSatisfy(all.contains), "something else is shown")
+  }
+  if let properties = grant.properties(for: requested) {
+    expect(grant.permits(.createTunnels), "a tunnel that is not permitted")
+    expect(properties.name == "web" && properties.publish == true, "what was asked for is changed")
+    expect(properties.labels["team"] == "red", "a label is changed")
+  }
 }
 
 /// What a client makes of its own token.

@@ -10,6 +10,8 @@
 //! | --- | --- | --- |
 //! | engine.host | localhost | host name of the engine; tunnels live at \<label\>.t.\<host\> |
 //! | engine.log_level | info | off, error, warn, info, debug: used by rstreamctl engine |
+//! | engine.project_id | - | the project's id, as boundaries of tokens name it besides the first label of \<host\> |
+//! | engine.workspace_id | - | its workspace's id, for the same |
 //! | tls.enabled | true | the TLS listener: protocol, API and published tunnels |
 //! | tls.listen_addr | :443 | host:port, \[v6\]:port or :port; port 0 picks a free one |
 //! | http.enabled | false | plain HTTP listener that redirects to https |
@@ -23,6 +25,8 @@
 //! | auth.tokens | - | comma-separated static tokens with every permission |
 //! | auth.jwt.enabled | false | accept HS256 JWTs |
 //! | auth.jwt.token_jwt_secret | - | their secret; 32 bytes or more are advised (RFC 7518) |
+//! | auth.mtls.ca_file | - | PEM authorities of client certificates; read anew when it changes |
+//! | auth.mtls.api_host | (host) | host where the API asks for certificates; first label that of \<host\> |
 //! | metrics.prometheus.enabled | false | plain HTTP listener with metrics in Prometheus' text format |
 //! | metrics.prometheus.listen_addr | 127.0.0.1:9090 | its address |
 //! | metrics.prometheus.path | /metrics | where the metrics are; a leading slash is added |
