@@ -57,6 +57,7 @@ let package = Package(
     system("YAML", "yaml"),
     system("LDNS", "ldns"),
     system("QUIC", "ngtcp2", "ngtcp2_crypto_gnutls", "gnutls"),
+    system("PKCS11"),
 
     .target(name: "RstreamWire", path: "Sources/Wire", swiftSettings: strict),
     .target(
@@ -64,7 +65,7 @@ let package = Package(
     .target(name: "RstreamJSON", dependencies: ["CJansson"], path: "Sources/JSON", swiftSettings: common),
     .target(
       name: "RstreamNet",
-      dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser", "CLDNS", "CQUIC"],
+      dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser", "CLDNS", "CPKCS11", "CQUIC"],
       path: "Sources/Net", swiftSettings: common),
     .target(
       name: "RstreamClient", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "RstreamJSON"],

@@ -11,7 +11,7 @@ public final class Client: LoopChild {
   let transport: Transport
   let apiConnections: APIConnectionPool
   let engineSource: EngineSource
-  let identityProvider: ExecProvider?
+  let identityProvider: (any IdentityProvider)?
   private let identity = ClientIdentity()
   private var members: [ObjectIdentifier: any ClientMember] = [:]
   private var state = State.open
@@ -33,7 +33,7 @@ public final class Client: LoopChild {
     self.loop = loop
     self.settings = settings
     engineSource = EngineSource(settings, environment: environment)
-    identityProvider = try ExecProvider(loop, settings, environment: environment)
+    identityProvider = try settings.identityProvider(loop, environment: environment)
     transport = try Transport(loop, settings, network)
     apiConnections = APIConnectionPool(loop)
     loop.childOpened(self)

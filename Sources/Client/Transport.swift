@@ -41,7 +41,7 @@ final class Transport {
       case nil: break
       case .files(let certificate, let key): tls.identity = .files(certificate: certificate, key: key)
       case .inline(let certificate, let key): tls.identity = .text(certificate: certificate, key: key)
-      case .exec: tls.awaitsExternalIdentity = true
+      case .exec, .pkcs11: tls.awaitsExternalIdentity = true
       }
     } catch {
       throw Failure(error)

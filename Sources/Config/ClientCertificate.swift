@@ -8,6 +8,8 @@ public enum ClientCertificate: Equatable, Sendable {
   case inline(certificate: String, key: String)
   /// A program that has the key.
   case exec(ExecIdentity)
+  /// A token that has the key.
+  case pkcs11(PKCS11Identity)
 }
 
 extension ClientSettings {
@@ -36,8 +38,11 @@ extension ClientSettings {
       return .inline(certificate: pem, key: keyPEM)
     }
     guard let stored else { return nil }
-    if value(.storageKind) == "exec" { return .exec(try execIdentity()) }
-    throw unsupportedStorage(stored)
+    switch value(.storageKind) {
+    case "exec": return .exec(try execIdentity())
+    case "pkcs11": return .pkcs11(try pkcs11Identity())
+    default: throw unsupportedStorage(stored)
+    }
   }
 
   /// The client certificate for a message.
@@ -56,6 +61,6 @@ extension ClientSettings {
     return ConfigError(
       .unsupportedMTLSStorage,
       "\(named(.storageKind)): the mTLS storage \(kind.quoted()) is not supported by this build; "
-        + "use certificateFile and keyFile, or kind exec with a program that asks the token")
+        + "use certificateFile and keyFile, or kind exec with a program that asks for the signature")
   }
 }

@@ -19,9 +19,6 @@ public struct ExecIdentity: Equatable, Sendable {
 
 extension ClientSettings {
   func execIdentity() throws(ConfigError) -> ExecIdentity {
-    func refusal(_ key: Key, _ why: String) -> ConfigError {
-      ConfigError(.invalidConfig, "\(named(key)): \(why)")
-    }
     let own = Key.all(in: "auth.mtls.storage.exec") + [.storageKind, .storageCertificateDigest]
     if let foreign = Key.all(in: "auth.mtls.storage").first(where: { value($0) != nil && !own.contains($0) }) {
       throw refusal(foreign, "not for mTLS storage of the kind exec; unset it")
@@ -57,10 +54,5 @@ extension ClientSettings {
     guard let text = value(key) else { return [] }
     var reader = JSONReader(Array(text.utf8))
     return reader.list() ?? []
-  }
-
-  private func isVariableName(_ name: String) -> Bool {
-    guard let first = name.utf8.first, !isDigit(first) else { return false }
-    return name.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "_") }
   }
 }

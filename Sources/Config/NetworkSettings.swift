@@ -150,10 +150,6 @@ extension ClientSettings {
 
   private func isGiven(_ key: Key) -> Bool { value(key) != nil && value(key) != "false" }
 
-  private func refusal(_ key: Key, _ why: String) -> ConfigError {
-    ConfigError(.invalidConfig, "\(named(key)): \(why)")
-  }
-
   private func placed(_ key: Key, _ read: () throws(ConfigError) -> ProxyURL) throws(ConfigError) -> ProxyURL {
     do { return try read() } catch { throw error.at(named(key)) }
   }

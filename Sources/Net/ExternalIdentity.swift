@@ -33,9 +33,10 @@ public final class ExternalIdentity {
 
   /// - Parameters:
   ///   - chain: PEM, the leaf first
-  ///   - digest: SHA-256 of the leaf
+  ///   - digest: SHA-256 of the leaf, which then has to be good for authenticating a client now; nothing for whatever
+  ///     leaf there is
   ///   - offered: what the signer can do, by TLS's names
-  public init(chain text: String, digest: [UInt8], offered: [String], _ signer: @escaping Signer) throws(Failure) {
+  public init(chain text: String, digest: [UInt8]?, offered: [String], _ signer: @escaping Signer) throws(Failure) {
     let chain = TLSIdentity.certificates(text)
     self.chain = chain
     self.signer = signer
@@ -43,7 +44,8 @@ public final class ExternalIdentity {
       guard let leaf = chain.first, chain.count <= Self.maximumCertificates else {
         throw Self.refusal("expected 1 to \(Self.maximumCertificates) certificates, and there are \(chain.count)")
       }
-      guard let publicKey = try Self.checkedKey(of: leaf, digest) else { throw Self.refusal("it has no public key") }
+      if let digest { try Self.check(leaf, digest) }
+      guard let publicKey = X509_get0_pubkey(leaf) else { throw Self.refusal("it has no public key") }
       self.publicKey = publicKey
       let possible = try Self.possible(publicKey)
       algorithms = possible.filter { offered.contains($0) }
@@ -64,14 +66,15 @@ public final class ExternalIdentity {
     Failure(ErrorCode.tls, "use the client certificate of the mTLS provider: \(why)")
   }
 
-  /// The leaf's public key, when the leaf is the one expected and good for authenticating a client now.
-  private static func checkedKey(of leaf: OpaquePointer, _ digest: [UInt8]) throws -> OpaquePointer? {
+  /// Refuses a leaf that is not the one expected, or not good for authenticating a client now.
+  private static func check(_ leaf: OpaquePointer, _ digest: [UInt8]) throws {
     var found = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
     var length: UInt32 = 0
     guard X509_digest(leaf, EVP_sha256(), &found, &length) == 1, found.prefix(Int(length)).elementsEqual(digest) else {
       throw refusal("it is another one than certificateSHA256 says")
     }
-    guard X509_cmp_current_time(X509_get0_notBefore(leaf)) < 0, X509_cmp_current_time(X509_get0_notAfter(leaf)) > 0
+    guard let begun = seconds(since: X509_get0_notBefore(leaf)), begun > 0,
+      let ended = seconds(since: X509_get0_notAfter(leaf)), ended < 0
     else {
       throw refusal("it is not valid now")
     }
@@ -84,7 +87,12 @@ public final class ExternalIdentity {
     guard extended != UInt32.max, extended & UInt32(XKU_SSL_CLIENT | XKU_ANYEKU) != 0 else {
       throw refusal("its extended key usage does not say clientAuth")
     }
-    return X509_get0_pubkey(leaf)
+  }
+
+  private static func seconds(since time: UnsafePointer<ASN1_TIME>?) -> Int? {
+    var days: Int32 = 0
+    var seconds: Int32 = 0
+    return ASN1_TIME_diff(&days, &seconds, time, nil) == 1 ? Int(days) * 86_400 + Int(seconds) : nil
   }
 
   private static func possible(_ key: OpaquePointer) throws -> [String] {
@@ -137,7 +145,8 @@ public final class ExternalIdentity {
         result.flatMap { signature in
           Self.isGood(signature, request, publicKey)
             ? .success(signature)
-            : .failure(Failure(ErrorCode.tls, "the mTLS provider's signature does not fit the certificate"))
+            : .failure(
+              Failure(ErrorCode.tls, "the mTLS provider's signature does not fit the certificate: it is another key's"))
         })
     }
   }

@@ -17,6 +17,14 @@ enum Base64 {
     return String(decoding: text, as: UTF8.self)
   }
 
+  /// Text in lines of 64 characters, as PEM has it.
+  static func lines(_ text: String) -> String {
+    let bytes = Array(text.utf8)
+    return stride(from: 0, to: bytes.count, by: 64).map { start in
+      String(decoding: bytes[start..<min(start + 64, bytes.count)], as: UTF8.self) + "\n"
+    }.joined()
+  }
+
   /// Nothing for other text, line breaks included.
   static func decode(_ text: String) -> [UInt8]? {
     let characters = Array(text.utf8)

@@ -6,7 +6,7 @@ import RstreamNet
 
 /// The program that has the private key of the client certificate: asked once for the certificate, and for a signature in
 /// every handshake. One run of the program is one question (protocol version 1: JSON in, JSON out).
-final class ExecProvider {
+final class ExecProvider: IdentityProvider {
   private static let attempt = "ask the mTLS provider"
   private static let limits = (output: 262_144, errors: 4096, signature: 1024)
   /// Questions that wait for their turn, above which more are refused.
@@ -24,11 +24,7 @@ final class ExecProvider {
   /// What the program signs, by algorithm: a digest, where it does not take the message.
   private var takesDigestOnly: Set<String> = []
 
-  /// Nothing when the settings name no such program.
-  init?(_ loop: Loop, _ settings: ClientSettings, environment lookup: (String) -> String?) throws(Failure) {
-    let certificate: ClientCertificate?
-    do throws(ConfigError) { certificate = try settings.clientCertificate() } catch { throw Failure(error) }
-    guard case .exec(let settings) = certificate else { return nil }
+  init(_ loop: Loop, _ settings: ExecIdentity, environment lookup: (String) -> String?) throws(Failure) {
     self.loop = loop
     self.settings = settings
     environment =
@@ -208,48 +204,5 @@ final class ExecProvider {
 
   private func unusable(_ why: String) -> Failure {
     Failure(ErrorCode.tls, "\(Self.attempt) \(settings.command): the answer cannot be used: \(why)")
-  }
-}
-
-/// Something that starts when the certificate is there.
-final class IdentityWaiter: ClientMember {
-  private let client: Client
-  private let attempt: String
-  private var fail: ((Failure) -> Void)?
-  private let start: () -> Void
-
-  init(_ client: Client, _ attempt: String, _ fail: @escaping (Failure) -> Void, _ start: @escaping () -> Void) {
-    self.client = client
-    self.attempt = attempt
-    self.fail = fail
-    self.start = start
-  }
-
-  func wait(for provider: ExecProvider) {
-    if client.transport.hasCertificate { return start() }
-    client.add(self)
-    provider.whenKnown { [self] result in
-      do throws(Failure) {
-        let identity = try result.get()
-        if !client.transport.hasCertificate { try client.transport.use(identity) }
-        guard client.isOpen else { return finish(.clientClosed(attempt)) }
-        fail = nil
-        start()
-        client.remove(self)
-      } catch {
-        finish(error.during(attempt))
-      }
-    }
-  }
-
-  func clientIsClosing() {
-    client.loop.later { [self] in finish(.clientClosed(attempt)) }
-  }
-
-  private func finish(_ failure: Failure) {
-    guard let report = fail else { return }
-    fail = nil
-    report(failure)
-    client.remove(self)
   }
 }

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CPlatform
-import Glibc
 
 /// The platform's name servers, for questions that its resolver does not take.
 extension DNSPolicy {
@@ -9,7 +7,9 @@ extension DNSPolicy {
   private static let limit = 3
 
   /// The name servers of now; none where the platform says nothing.
-  static func system() -> DNSPolicy { DNSPolicy(servers: servers(in: content())) }
+  static func system() -> DNSPolicy {
+    DNSPolicy(servers: servers(in: (try? SmallFile.read(file, limit: 65_536)) ?? []))
+  }
 
   static func servers(in text: [UInt8]) -> [Server] {
     let lines = text.split { $0 == UInt8(ascii: "\n") }
@@ -20,15 +20,5 @@ extension DNSPolicy {
       return SocketAddress(literal: host, port: 53).map { _ in Server(host: host, port: 53) }
     }
     return Array(servers.prefix(limit))
-  }
-
-  /// The beginning of the file is enough of it.
-  private static func content() -> [UInt8] {
-    let descriptor = rstream_open_read(file)
-    guard descriptor >= 0 else { return [] }
-    defer { close(descriptor) }
-    var buffer = [UInt8](repeating: 0, count: 16_384)
-    let count = read(descriptor, &buffer, buffer.count)
-    return count > 0 ? Array(buffer[..<count]) : []
   }
 }

@@ -47,6 +47,9 @@ static void load_bundle(X509_LOOKUP *lookup) {
     if (X509_LOOKUP_load_file(lookup, bundles_elsewhere[i], X509_FILETYPE_PEM) > 0) return;
 }
 
+/* OpenSSL 4 deprecates looking at a store without a copy of all it has; here the store is locked meanwhile. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 static X509 *find(X509_STORE *store, X509_LOOKUP_TYPE type, const X509_NAME *name) {
   if (!X509_STORE_lock(store)) return NULL;
   X509_OBJECT *found = X509_OBJECT_retrieve_by_subject(X509_STORE_get0_objects(store), type, name);
@@ -54,6 +57,7 @@ static X509 *find(X509_STORE *store, X509_LOOKUP_TYPE type, const X509_NAME *nam
   X509_STORE_unlock(store);
   return certificate;
 }
+#pragma GCC diagnostic pop
 
 static int system_by_subject(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAME *name, X509_OBJECT *result) {
   system_trust *trust = X509_LOOKUP_get_method_data(lookup);

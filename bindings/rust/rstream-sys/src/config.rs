@@ -26,7 +26,7 @@
 //! | auth.mtls.storage.kind | string | - | where the private key is kept: exec, pkcs11, keychain |
 //! | auth.mtls.storage.provider | string | - | keychain: macos |
 //! | auth.mtls.storage.module | path | - | pkcs11: the token's module |
-//! | auth.mtls.storage.opensslProvider | string | - | pkcs11: OpenSSL's provider for it |
+//! | auth.mtls.storage.opensslProvider | string | - | pkcs11: not needed here, the module is asked directly |
 //! | auth.mtls.storage.tokenLabel | string | - | pkcs11: the token, by its label, |
 //! | auth.mtls.storage.tokenSerial | string | - | pkcs11: by its serial number, |
 //! | auth.mtls.storage.slot | int | - | pkcs11: or by its slot |
@@ -38,7 +38,7 @@
 //! | auth.mtls.storage.certificateIdHex | hex | - | pkcs11: or by its id |
 //! | auth.mtls.storage.certificateSHA256 | hex | - | exec, keychain: SHA-256 of the certificate |
 //! | auth.mtls.storage.pinEnv | string | - | pkcs11: name of the environment variable with the PIN |
-//! | auth.mtls.storage.maxSessions | int | - | pkcs11: sessions at the same time, 0 for no limit |
+//! | auth.mtls.storage.maxSessions | int | - | pkcs11: signatures at the same time; 0: four |
 //! | auth.mtls.storage.exec.command | path | - | exec: absolute path of the program that signs |
 //! | auth.mtls.storage.exec.args | json | - | exec: its arguments, a list of strings |
 //! | auth.mtls.storage.exec.timeout | time | 5s | exec: up to 1m for one answer |
