@@ -181,6 +181,9 @@ struct QUICConnectionTests {
     #expect(largest.withUnsafeBytes { server.send(datagram: $0) })
     pair.test.run("the largest datagram") { atClient.datagrams.count == 1 }
     #expect(atClient.datagrams.first == largest)
+    #expect([UInt8]().withUnsafeBytes { server.send(datagram: $0) })
+    pair.test.run("an empty datagram") { atClient.datagrams.count == 2 }
+    #expect(atClient.datagrams.last == [])
     #expect([UInt8](repeating: 7, count: 1_500).withUnsafeBytes { client.send(datagram: $0) } == false)
     #expect(client.droppedDatagrams == 1)
     for index in 0..<200 { _ = [UInt8(index), 1, 2].withUnsafeBytes { client.send(datagram: $0) } }

@@ -104,9 +104,10 @@ extension QUICConnection {
         var piece = ngtcp2_vec(
           base: UnsafeMutablePointer(mutating: datagram.baseAddress?.assumingMemoryBound(to: UInt8.self)),
           len: datagram.count)
+        // ngtcp2 takes no empty piece, but no piece at all.
         let written = ngtcp2_conn_writev_datagram_versioned(
           raw, &route.pointee.path, NGTCP2_PKT_INFO_VERSION, &info, room, size, &accepted,
-          UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_MORE), 0, &piece, 1, now)
+          UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_MORE), 0, &piece, datagram.isEmpty ? 0 : 1, now)
         if accepted != 0 {
           datagrams.removeFirst()
           counters.datagramsSent &+= 1
