@@ -10,8 +10,8 @@
  *
  * - Handles are opaque. Objects that live on a loop end with rstream_x_close(x, close_cb, data); plain values end with
  *   rstream_x_free(x). After the close callback has returned the pointer is gone. A close callback may be NULL.
- * - Tunnels belong to their control channel; control channels and streams, also accepted ones, to their client; clients
- *   and engines to their loop. Closing a parent ends its children first: operations under way, read and end callbacks
+ * - Tunnels belong to their control channel; control channels, streams and packet channels, also accepted ones, to their
+ *   client; clients and engines to their loop. Closing a parent ends its children first: operations under way, read and end callbacks
  *   receive one of the ..._CLOSED codes. Until the parent's close callback a child may still be closed: its own close
  *   callback then comes before the parent's. With the parent's callback the pointers of all its children are gone.
  * - Starting an operation returns 0, or a negative code when it could not start: then its callback never runs. A
@@ -46,6 +46,7 @@
 #include "rstream/doctor.h"
 #include "rstream/log.h"
 #include "rstream/loop.h"
+#include "rstream/packets.h"
 #include "rstream/stream.h"
 #include "rstream/tunnel.h"
 #include "rstream/version.h"

@@ -34,6 +34,17 @@ final class ClientHandle: Handle {
       }
     }
   }
+
+  func dialPackets(_ target: String, _ cb: @escaping rstream_dial_packets_cb, _ data: UnsafeMutableRawPointer?)
+    throws(Failure)
+  {
+    try client.dialPackets(target) { [self] result in
+      switch result {
+      case .success(let packets): cb(PacketsHandle(packets, below: self).pointer, nil, data)
+      case .failure(let failure): failure.lend { cb(nil, $0, data) }
+      }
+    }
+  }
 }
 
 @_cdecl("rstream_client_new") @implementation

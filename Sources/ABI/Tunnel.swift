@@ -43,6 +43,13 @@ final class TunnelHandle: EndingHandle {
     try tunnel.listen { [self] stream in cb(pointer, StreamHandle(stream, below: control.client).pointer, data) }
   }
 
+  func listenPackets(_ cb: rstream_packets_cb?, _ data: UnsafeMutableRawPointer?) throws(Failure) {
+    guard let cb else { return try tunnel.listenPackets(nil) }
+    try tunnel.listenPackets { [self] packets in
+      cb(pointer, PacketsHandle(packets, below: control.client).pointer, data)
+    }
+  }
+
   func forward(_ target: String, _ cb: rstream_forward_cb?, _ data: UnsafeMutableRawPointer?) throws(Failure) {
     guard let cb else { return try tunnel.forward(to: target, nil) }
     try tunnel.forward(to: target) { [self] event in

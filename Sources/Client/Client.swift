@@ -55,6 +55,29 @@ public final class Client: LoopChild {
 
   /// Opens a stream to a private bytestream tunnel.
   public func dial(_ nameOrID: String, _ done: @escaping (Result<Stream, Failure>) -> Void) throws(Failure) {
+    try open(nameOrID) { [self] result in
+      done(
+        result.map { channel, id in
+          let stream = Stream(self, channel, id: id, peer: "")
+          add(stream)
+          return stream
+        })
+    }
+  }
+
+  /// Opens a packet channel to a private datagram tunnel.
+  public func dialPackets(_ nameOrID: String, _ done: @escaping (Result<Packets, Failure>) -> Void) throws(Failure) {
+    try open(nameOrID) { [self] result in
+      done(
+        result.map { channel, id in
+          let packets = Packets(self, FramedPacketChannel(channel), id: id, peer: "")
+          add(packets)
+          return packets
+        })
+    }
+  }
+
+  private func open(_ nameOrID: String, _ done: @escaping Dial.Completion) throws(Failure) {
     try checkOpen("dial")
     let target = trimmed(nameOrID)
     guard !target.isEmpty else { throw Failure(ErrorCode.invalidTunnel, "dial: the tunnel's name or id is blank") }
@@ -161,7 +184,6 @@ extension Failure {
       case .unsupportedTokenStorage: ErrorCode.unsupportedTokenStorage
       case .unsupportedMTLSStorage: ErrorCode.unsupportedMTLSStorage
       case .invalidTunnel: ErrorCode.invalidTunnel
-      case .unsupportedTunnel: ErrorCode.unsupportedTunnel
       case .unreadable(let errno): -errno
       }
     self.init(code, error.message)

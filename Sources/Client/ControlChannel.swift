@@ -92,14 +92,13 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
       opening.finish(.failure(.brokenProtocol("create a tunnel", "the engine gave no new tunnel id")))
       return nil
     }
-    guard properties.type == nil || properties.type == "bytestream" else {
+    guard [nil, "bytestream", "datagram"].contains(properties.type) else {
       messages.send(.closeTunnelReq(CloseTunnelReq(tunnelID: id)))
       opening.finish(
         .failure(
           Failure(
             ErrorCode.unsupportedTunnel,
-            "create a tunnel: the engine made a \(properties.type ?? "") tunnel; this build carries byte streams only"))
-      )
+            "create a tunnel: the engine made a \(properties.type ?? "") tunnel; this build knows no such type")))
       return nil
     }
     let tunnel = Tunnel(self, id, properties)

@@ -3,7 +3,7 @@ import RstreamNet
 
 /// A stream on its way into a tunnel: it waits for a place in the backlog, or for the local service to answer.
 final class Delivery {
-  private var channel: ByteChannel?
+  private var arrival: Arrival?
   private var done: ((Failure?) -> Void)?
   private var timer: LoopTimer?
   private var local: LocalConnection?
@@ -11,8 +11,8 @@ final class Delivery {
   private var peer = ""
   private var leave: (() -> Void)?
 
-  init(_ channel: ByteChannel, _ done: @escaping (Failure?) -> Void) {
-    self.channel = channel
+  init(_ arrival: Arrival, _ done: @escaping (Failure?) -> Void) {
+    self.arrival = arrival
     self.done = done
   }
 
@@ -28,39 +28,59 @@ final class Delivery {
   }
 
   /// Goes on after waiting.
-  func admit(_ deliver: (ByteChannel, String, String, @escaping (Failure?) -> Void) -> Void) {
+  func admit(_ deliver: (Arrival, String, String, @escaping (Failure?) -> Void) -> Void) {
     timer?.close()
     timer = nil
     leave = nil
-    guard let channel, let done else { return }
-    self.channel = nil
+    guard let arrival, let done else { return }
+    self.arrival = nil
     self.done = nil
-    deliver(channel, id, peer, done)
+    deliver(arrival, id, peer, done)
   }
 
   /// Connects to the local service and joins it with the stream. The stream counts as delivered when the service has
   /// answered, so that the engine learns of a service that is down instead of seeing a stream that ends at once.
+  /// - Parameter ended: called once for each stream, whether the service was reached or not
   func connect(
-    _ client: Client, to endpoint: LocalEndpoint, peer: String, tunnel: Tunnel, _ observe: ((ForwardEvent) -> Void)?
+    _ client: Client, to endpoint: LocalEndpoint, peer: String, _ observe: ((ForwardEvent) -> Void)?,
+    _ ended: @escaping () -> Void
   ) {
     local = LocalConnection(client.loop, to: endpoint) { [self] result in
       local = nil
       switch result {
       case .failure(let failure):
+        ended()
         observe?(.opened(peer: peer))
         observe?(.closed(peer: peer, bytesIn: 0, bytesOut: 0, failure: failure))
         fail(failure)
       case .success(let service):
-        guard let channel, let done else { return service.reset() }
-        self.channel = nil
+        guard let arrival, let done else {
+          ended()
+          return service.reset()
+        }
+        self.arrival = nil
         self.done = nil
         observe?(.opened(peer: peer))
-        client.add(
-          Relay(client, channel, service, aEnded: false) { bytesIn, bytesOut, failure in
-            observe?(.closed(peer: peer, bytesIn: bytesIn, bytesOut: bytesOut, failure: failure))
-          })
+        join(arrival, service, client) { bytesIn, bytesOut, failure in
+          ended()
+          observe?(.closed(peer: peer, bytesIn: bytesIn, bytesOut: bytesOut, failure: failure))
+        }
         done(nil)
       }
+    }
+  }
+
+  private func join(_ arrival: Arrival, _ service: Arrival, _ client: Client, _ onEnd: @escaping Relay.End) {
+    switch (arrival, service) {
+    case (.stream(let stream), .stream(let socket)):
+      client.add(Relay(client, stream, socket, aEnded: false, onEnd))
+    case (.packets(let packets), .packets(let socket)):
+      client.add(PacketRelay(client, packets, socket, onEnd))
+    default:
+      // The endpoint is checked against the tunnel's type before.
+      arrival.reset()
+      service.reset()
+      onEnd(0, 0, nil)
     }
   }
 
@@ -83,7 +103,7 @@ final class Delivery {
     leave = nil
     local?.cancel()
     local = nil
-    channel?.reset()
-    channel = nil
+    arrival?.reset()
+    arrival = nil
   }
 }

@@ -4,7 +4,8 @@ import RstreamWire
 
 /// One attempt to reach a private tunnel by name or id.
 final class Dial: ClientMember {
-  typealias Completion = (Result<Stream, Failure>) -> Void
+  /// Gets the connection, which nobody reads, and the stream's id where the engine told it.
+  typealias Completion = (Result<(channel: ByteChannel, id: String), Failure>) -> Void
 
   private let client: Client
   private let attempt: String
@@ -26,15 +27,7 @@ final class Dial: ClientMember {
     handshake = Handshake(
       client.loop, attempt, .streamReq(request), answerTimeout: UInt64(settings.operationTimeoutMilliseconds),
       check: check, connect: { client.transport.connect(timeout: client.transport.connectTimeout, $0) },
-      completion: { [self] result in
-        switch result {
-        case .failure(let failure): finish(.failure(failure))
-        case .success(let messages):
-          let stream = Stream(client, messages.detach(), id: streamID, peer: "")
-          client.add(stream)
-          finish(.success(stream))
-        }
-      })
+      completion: { [self] result in finish(result.map { ($0.detach(), streamID) }) })
   }
 
   private func accept(_ message: Message) throws(Failure) {
@@ -53,7 +46,7 @@ final class Dial: ClientMember {
     client.loop.later { [self] in finish(.failure(.clientClosed(attempt))) }
   }
 
-  private func finish(_ result: Result<Stream, Failure>) {
+  private func finish(_ result: Result<(channel: ByteChannel, id: String), Failure>) {
     guard let report = completion else { return }
     completion = nil
     handshake = nil

@@ -2,14 +2,23 @@
 import CUV
 import RstreamNet
 
-/// A local service that streams are forwarded to: "8080", ":8080", "host:8080", "[::1]:8080" or "unix:/path".
+/// A local service that streams are forwarded to: "8080", ":8080", "host:8080", "[::1]:8080" or "unix:/path"; for packets
+/// the same without the last and, where one likes, with "udp:" in front.
 enum LocalEndpoint: Equatable {
   case tcp(host: String, port: UInt16)
+  case udp(host: String, port: UInt16)
   case unix(String)
 
-  init(_ text: String) throws(Failure) {
-    let target = trimmed(text)
+  init(_ text: String, packets: Bool = false) throws(Failure) {
+    var target = trimmed(text)
+    if target.hasPrefix("udp:") {
+      guard packets else {
+        throw Self.invalid(target, "the tunnel carries byte streams; a UDP service needs type datagram")
+      }
+      target.removeFirst(4)
+    }
     if target.hasPrefix("unix:") {
+      guard !packets else { throw Self.invalid(target, "the tunnel carries packets, which go to a UDP service") }
       let path = String(target.dropFirst(5))
       // sun_path holds 108 bytes with the NUL.
       guard !path.isEmpty, path.utf8.count < 108 else {
@@ -42,7 +51,8 @@ enum LocalEndpoint: Equatable {
     guard name.utf8.allSatisfy({ $0 > 32 && $0 < 127 && $0 != UInt8(ascii: "/") }) else {
       throw Self.invalid(target, "a host name has neither white space nor slashes; write host:port, not a URL")
     }
-    self = .tcp(host: name.isEmpty ? "127.0.0.1" : name, port: port)
+    if name.isEmpty { name = "127.0.0.1" }
+    self = packets ? .udp(host: name, port: port) : .tcp(host: name, port: port)
   }
 
   private static func invalid(_ target: String, _ why: String) -> Failure {
@@ -54,7 +64,8 @@ enum LocalEndpoint: Equatable {
 
 /// One attempt to connect to a local service.
 final class LocalConnection {
-  typealias Completion = (Result<SocketChannel, Failure>) -> Void
+  /// A service of packets counts as connected when its address is known: UDP tells nothing more.
+  typealias Completion = (Result<Arrival, Failure>) -> Void
   private static let timeout: UInt64 = 10_000
 
   private let loop: Loop
@@ -73,12 +84,18 @@ final class LocalConnection {
     case .unix(let path):
       connect([SocketAddress(.unix(path), port: 0)])
     case .tcp(let host, let port):
-      resolver = Resolver(loop, host: host, port: port) { [self] result in
-        resolver = nil
-        switch result {
-        case .success(let addresses): connect(addresses)
-        case .failure(let failure): finish(.failure(failure))
-        }
+      resolve(host, port) { [self] addresses in connect(addresses) }
+    case .udp(let host, let port):
+      resolve(host, port) { [self] addresses in openSocket(addresses) }
+    }
+  }
+
+  private func resolve(_ host: String, _ port: UInt16, _ then: @escaping ([SocketAddress]) -> Void) {
+    resolver = Resolver(loop, host: host, port: port) { [self] result in
+      resolver = nil
+      switch result {
+      case .success(let addresses): then(addresses)
+      case .failure(let failure): finish(.failure(failure))
       }
     }
   }
@@ -91,11 +108,24 @@ final class LocalConnection {
   private func connect(_ addresses: [SocketAddress]) {
     connector = SocketConnector(loop, to: addresses) { [self] result in
       connector = nil
-      finish(result)
+      finish(result.map { .stream($0) })
     }
   }
 
-  private func finish(_ result: Result<SocketChannel, Failure>) {
+  /// The first address is taken that this machine has a way to.
+  private func openSocket(_ addresses: [SocketAddress]) {
+    var failure = Failure(UV_EADDRNOTAVAIL.rawValue, "connect to the local service: it has no address")
+    for address in addresses {
+      do throws(Failure) {
+        return finish(.success(.packets(try UDPSocketChannel(loop, to: address))))
+      } catch {
+        failure = error
+      }
+    }
+    finish(.failure(failure))
+  }
+
+  private func finish(_ result: Result<Arrival, Failure>) {
     let report = completion
     completion = nil
     release()

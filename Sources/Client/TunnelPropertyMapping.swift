@@ -3,6 +3,12 @@ import RstreamConfig
 import RstreamWire
 
 extension TunnelProperties {
+  /// Whether a tunnel with these properties carries packets. Where an engine does not tell the type, the protocol does.
+  var carriesPackets: Bool {
+    if let type { return type == "datagram" }
+    return httpVersion == "h3" || ["dtls", "quic"].contains(self.protocol)
+  }
+
   /// The properties as they are asked for on the wire; what only the engine may set is left out.
   init(_ options: TunnelOptions) {
     self.init()

@@ -25,7 +25,6 @@ public struct ConfigError: Error, Equatable, Sendable {
     case unsupportedTokenStorage
     case unsupportedMTLSStorage
     case invalidTunnel
-    case unsupportedTunnel
     /// A file could not be read; the value is errno's (positive).
     case unreadable(Int32)
   }

@@ -73,18 +73,25 @@ public struct TunnelOptions: Equatable, Sendable {
 // MARK: - What can never work
 
 extension TunnelOptions {
-  /// Refuses combinations that no engine accepts and kinds of tunnels that this build does not carry. All else is the
-  /// engine's to decide.
+  /// Refuses combinations that no engine accepts. All else is the engine's to decide.
   public func validate() throws(ConfigError) {
     if tunnelProtocol == "tcp" {
       try validateTCP()
     } else if port != nil {
       throw TunnelOptions.invalid("port: a published port requires protocol tcp; set protocol to tcp or leave port out")
     }
-    if type == "datagram" { throw TunnelOptions.unsupported("type datagram") }
-    if httpVersion == "h3" { throw TunnelOptions.unsupported("http_version h3") }
-    if let tunnelProtocol, ["dtls", "quic"].contains(tunnelProtocol) {
-      throw TunnelOptions.unsupported("protocol \(tunnelProtocol)")
+    try validateDatagrams()
+  }
+
+  private func validateDatagrams() throws(ConfigError) {
+    let isDatagramProtocol = tunnelProtocol.map { ["dtls", "quic"].contains($0) } ?? false
+    if type == "bytestream", isDatagramProtocol || httpVersion == "h3" {
+      let what = isDatagramProtocol ? "protocol \(tunnelProtocol ?? "")" : "http_version h3"
+      throw TunnelOptions.invalid("type: \(what) carries packets; leave type out or set it to datagram")
+    }
+    if type == "datagram", publish == true, !isDatagramProtocol, tunnelProtocol != "http" {
+      throw TunnelOptions.invalid(
+        "publish: packets are published with protocol dtls, quic or http; set one, or set publish to false")
     }
   }
 
@@ -114,9 +121,5 @@ extension TunnelOptions {
       result.publish = true
     }
     return result
-  }
-
-  private static func unsupported(_ what: String) -> ConfigError {
-    ConfigError(.unsupportedTunnel, "\(what): this build carries byte streams only, no datagram tunnels")
   }
 }

@@ -9,12 +9,17 @@ enum PrivateDial {
     let answers = request.zeroRTT != true
     do throws(Refusal) {
       let tunnel = try find(request, certificate: certificate, engine)
-      ConsumerStream.open(tunnel, for: dialer, engine) { dialer, result in
+      func answer(_ result: Result<String, StreamFailure>) {
         guard answers else { return }
         switch result {
         case .success(let id): dialer.write(.streamRsp(StreamRsp(.streamID(id))))
         case .failure(let failure): dialer.write(.streamRsp(StreamRsp(.error(failure.peerError))))
         }
+      }
+      if tunnel.carriesPackets {
+        ConsumerPackets.open(tunnel, for: FramedPacketChannel(dialer), engine, answer: answer)
+      } else {
+        ConsumerStream.open(tunnel, for: dialer, engine) { _, result in answer(result) }
       }
     } catch {
       if answers { dialer.write(.streamRsp(StreamRsp(.error(error.error)))) }

@@ -32,6 +32,9 @@ final class Tunnel {
     properties.publish == true && properties.protocol != "tcp" ? properties.hostname : nil
   }
 
+  /// Whether the tunnel carries packets, and not byte streams.
+  var carriesPackets: Bool { properties.type == "datagram" }
+
   /// Whether the engine does TLS for the tunnel's consumers and hands on what is inside.
   var terminatesTLS: Bool {
     properties.publish == true && properties.protocol == "tls" && properties.tlsMode != "passthrough"

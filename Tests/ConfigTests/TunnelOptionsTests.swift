@@ -108,11 +108,22 @@ import Testing
     #expect(try self.options(["protocol": "http"]).normalized().type == nil)
   }
 
-  @Test func datagramTunnelsAreNotSupported() {
+  @Test func whatCarriesPacketsIsNotABytestream() {
     let wanted: [KeyValuePairs<String, String>] = [
       ["type": "datagram"], ["http_version": "h3"], ["protocol": "dtls"], ["protocol": "quic"],
+      ["type": "datagram", "publish": "false"], ["type": "datagram", "publish": "true", "protocol": "dtls"],
+      ["protocol": "webtty", "publish": "false"],
     ]
-    for values in wanted { #expect(refusal(values)?.kind == .unsupportedTunnel) }
-    #expect(refusal(["protocol": "webtty", "publish": "false"]) == nil)
+    for values in wanted { #expect(refusal(values) == nil) }
+    for name in ["dtls", "quic"] {
+      #expect(refusal(["protocol": name, "type": "bytestream"])?.message.contains("protocol \(name)") == true)
+    }
+    #expect(refusal(["http_version": "h3", "type": "bytestream"])?.kind == .invalidTunnel)
+  }
+
+  @Test func barePacketsAreNotPublished() {
+    let refused = refusal(["type": "datagram", "publish": "true"])
+    #expect(refused?.message.contains("dtls, quic or http") == true)
+    #expect(refusal(["type": "datagram", "publish": "true", "protocol": "tls"])?.kind == .invalidTunnel)
   }
 }

@@ -41,3 +41,88 @@ import Testing
     harness.finish()
   }
 }
+
+@Suite struct PrivatePacketsTests {
+  private func datagramTunnel(_ agent: WirePeer, guaranteed: Bool? = nil) throws -> TunnelProperties {
+    try agent.tunnel {
+      $0.name = "packets"
+      $0.publish = false
+      $0.type = "datagram"
+      $0.datagramGuaranteedDelivery = guaranteed
+    }
+  }
+
+  @Test(arguments: [true, false], [nil, true])
+  func packetsGoBothWays(zeroRTT: Bool, guaranteed: Bool?) throws {
+    let harness = try Harness()
+    let agent = try harness.client()
+    let tunnel = try datagramTunnel(agent, guaranteed: guaranteed)
+    #expect(tunnel.type == "datagram")
+    #expect(tunnel.datagramGuaranteedDelivery == guaranteed)
+    let dialing = try harness.wire()
+    dialing.detachesAfterFirst = true
+    dialing.sendStreamReq("packets", zeroRTT: zeroRTT)
+    let request = try agent.nextRequest()
+    let service = try agent.deliver(request, zeroRTT: zeroRTT)
+    let consumer: RawPeer
+    if zeroRTT {
+      consumer = dialing.detach()
+    } else {
+      #expect(dialing.next() == .streamRsp(StreamRsp(.streamID(request.streamID))))
+      consumer = try #require(dialing.raw)
+    }
+    consumer.send("\0\0\0\u{4}ping\0\0\0\0")
+    service.expect("\0\0\0\u{4}ping\0\0\0\0")
+    service.send("\0\0\0")
+    service.send("\u{4}po")
+    service.send("ng")
+    consumer.expect("\0\0\0\u{4}pong")
+    service.channel.shutdown()
+    consumer.expectEnd()
+    service.expectEnd()
+    harness.run("the session's end") { harness.engine.connections.count == 1 }
+    harness.finish()
+  }
+
+  @Test func garbageEndsTheChannelAndNothingElse() throws {
+    let harness = try Harness()
+    let agent = try harness.client()
+    _ = try datagramTunnel(agent)
+    for _ in 0..<2 {
+      let dialing = try harness.wire()
+      dialing.sendStreamReq("packets")
+      let service = try agent.deliver(try agent.nextRequest())
+      let consumer = dialing.detach()
+      consumer.send("\0\0\0\u{1}a")
+      service.expect("\0\0\0\u{1}a")
+      consumer.send("GET / HTTP/1.1\r\n\r\n")
+      service.expectGone()
+      consumer.expectGone()
+      #expect(service.text == "\0\0\0\u{1}a")
+    }
+    harness.run("the sessions' end") { harness.engine.connections.count == 1 }
+    harness.finish()
+  }
+
+  @Test func quicDatagramsAreRefusedOverTLSAndFramesAreNot() throws {
+    let harness = try Harness()
+    let agent = try harness.client()
+    _ = try datagramTunnel(agent)
+    let asking = try harness.wire()
+    asking.sendStreamReq("packets", zeroRTT: false, datagrams: true)
+    guard case .streamRsp(let answer) = asking.next(), case .error(let error) = answer.payload else {
+      Issue.record("QUIC datagrams were not refused")
+      return
+    }
+    #expect(error.code == .invalidRequest)
+    asking.expectEnd()
+    let dialing = try harness.wire()
+    dialing.sendStreamReq("packets", zeroRTT: false)
+    _ = try agent.deliver(try agent.nextRequest())
+    guard case .streamRsp(let granted) = dialing.next(), case .streamID = granted.payload else {
+      Issue.record("the framed channel was refused")
+      return
+    }
+    harness.finish()
+  }
+}

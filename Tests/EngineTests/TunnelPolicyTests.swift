@@ -404,13 +404,6 @@ import Testing
         }
       ), ("mtls_cacert_pem", { $0.mtlsCACertPEM = "PEM" }),
       ("geoip", { $0.geoip = ["FR"] }),
-      (
-        "private datagram",
-        {
-          $0.publish = false
-          $0.type = "datagram"
-        }
-      ),
     ]
     for (what, change) in requests {
       let refusal = refusal(change)

@@ -154,8 +154,8 @@ static void creating(struct world *world) {
   CHECK(strstr(message, "tcp") != NULL);
   const char *tcp_with_auth[] = {"protocol", "tcp", "token_auth", "false", NULL};
   CHECK_INT(create(world, tcp_with_auth, &outcome, message), RSTREAM_EINVALID_TUNNEL);
-  const char *datagram[] = {"type", "datagram", NULL};
-  CHECK_INT(create(world, datagram, &outcome, message), RSTREAM_EUNSUPPORTED_TUNNEL);
+  const char *bare_packets[] = {"type", "datagram", "publish", "true", NULL};
+  CHECK_INT(create(world, bare_packets, &outcome, message), RSTREAM_EINVALID_TUNNEL);
   CHECK(!outcome.done);
 
   /* What only the engine can decide comes back as its error. */

@@ -29,7 +29,8 @@ static void refused_here(struct world *world) {
       {{"protocol", "tcp", "publish", "false"}, RSTREAM_EINVALID_TUNNEL, "publish"},
       {{"protocol", "tcp", "hostname", "x.example.com"}, RSTREAM_EINVALID_TUNNEL, "hostname"},
       {{"protocol", "tcp", "upstream_tls", "false"}, RSTREAM_EINVALID_TUNNEL, "upstream_tls"},
-      {{"type", "datagram"}, RSTREAM_EUNSUPPORTED_TUNNEL, "datagram"},
+      {{"type", "datagram", "publish", "true"}, RSTREAM_EINVALID_TUNNEL, "publish"},
+      {{"type", "bytestream", "protocol", "dtls"}, RSTREAM_EINVALID_TUNNEL, "dtls"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     rstream_tunnel_options *options = options_of(cases[i].pairs);

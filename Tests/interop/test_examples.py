@@ -8,7 +8,9 @@ import pytest
 
 from support.process import Program, build_directory, clean_environment
 
-EXAMPLES = {"http_server", "echo_server", "echo_client", "forward_port", "http_get_libcurl", "embedded_engine"}
+EXAMPLES = {
+    "http_server", "echo_server", "echo_client", "forward_port", "http_get_libcurl", "embedded_engine", "packet_echo",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -82,6 +84,20 @@ def test_echo(example, name):
 
 def test_echo_client_without_server(example, name):
     client = example("echo_client", name, expect=1)
+    assert output(client, expect=1) == ""
+    assert "ERR_RSTREAM_ENGINE" in client.log
+
+
+def test_packet_echo(example, name):
+    server = example("packet_echo", name, expect=-signal.SIGTERM)
+    assert line(server) == f"rstrm://{name} (unpublished)"
+    assert output(example("packet_echo", name, "one", "", "drei Grüße")) == "3: one\n0: \n12: drei Grüße\n"
+    assert line(server) == "127.0.0.1: 3 packets, 0 of them dropped"
+    assert server.is_running
+
+
+def test_packet_echo_without_server(example, name):
+    client = example("packet_echo", name, "x", expect=1)
     assert output(client, expect=1) == ""
     assert "ERR_RSTREAM_ENGINE" in client.log
 

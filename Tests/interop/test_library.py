@@ -345,7 +345,8 @@ def test_timeouts(loop, fake_engine):
     "values",
     [
         {"port": 80}, {"protocol": "tcp", "publish": "false"}, {"protocol": "tcp", "hostname": "x"},
-        {"protocol": "tcp", "upstream_tls": "false"}, {"type": "datagram"},
+        {"protocol": "tcp", "upstream_tls": "false"}, {"type": "datagram", "publish": "true"},
+        {"protocol": "dtls", "type": "bytestream"},
     ],
     ids=lambda values: "-".join(values),
 )  # fmt: skip

@@ -22,7 +22,6 @@ UNAVAILABLE = {
     "quic": dict(protocol="quic"),
     "h3": dict(http_version="h3"),
     "h2c": dict(http_version="h2c"),
-    "datagram": dict(type="datagram", publish=False),
 }
 
 
@@ -47,6 +46,7 @@ def test_what_this_engine_cannot_do_is_refused(client, kind):
         dict(http_use_tls=True, upstream_tls=False),
         dict(type="datagram"),
         dict(protocol="tls", type="datagram"),
+        dict(protocol="tls", type="datagram", publish=False),
         dict(protocol="tcp", tls_alpns=["x"]),
         dict(hostname="-x"),
         dict(hostname="a.b"),

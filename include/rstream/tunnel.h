@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * tunnel.h - creating tunnels and receiving their streams.
+ * tunnel.h - creating tunnels and receiving their streams. Tunnels that carry packets: packets.h.
  *
  * Properties are named strings. Lists are comma-separated; labels are set one by one as "labels.<key>".
  *
@@ -71,8 +71,9 @@ typedef void (*rstream_create_tunnel_cb)(rstream_tunnel *tunnel, const rstream_e
  * value; all else is the engine's to decide and arrives in `cb` as RSTREAM_EENGINE.
  * @param options  copied; NULL means no property at all
  * @param cb       receives the tunnel, or the error: RSTREAM_EENGINE, RSTREAM_EOPERATION_TIMEOUT,
- *                 RSTREAM_ECONTROL_CLOSED, or what ended the control channel
- * @return 0, RSTREAM_EINVALID_TUNNEL, RSTREAM_EUNSUPPORTED_TUNNEL (datagram tunnels), or a code (rstream.h)
+ *                 RSTREAM_ECONTROL_CLOSED, RSTREAM_EUNSUPPORTED_TUNNEL (a type that this build does not know), or
+ *                 what ended the control channel
+ * @return 0, RSTREAM_EINVALID_TUNNEL, or a code (rstream.h)
  */
 RSTREAM_API int rstream_control_create_tunnel(rstream_control *control, const rstream_tunnel_options *options,
                                               rstream_create_tunnel_cb cb, void *data, rstream_error **error);
@@ -108,7 +109,7 @@ typedef void (*rstream_stream_cb)(rstream_tunnel *tunnel, rstream_stream *stream
  * Has incoming streams given to a callback. Until this or rstream_tunnel_forward() is called 10 streams wait; further
  * ones wait up to 5 s for a place and are then refused.
  * @param cb  receives each stream; with NULL streams wait again
- * @return 0 or a code (rstream.h)
+ * @return 0; RSTREAM_EUNSUPPORTED_TUNNEL when the tunnel carries packets; or a code (rstream.h)
  */
 RSTREAM_API int rstream_tunnel_listen(rstream_tunnel *tunnel, rstream_stream_cb cb, void *data);
 
@@ -135,7 +136,13 @@ typedef enum rstream_forward_event {
 /**
  * Connects every incoming stream to a local service; bytes never pass through the caller. Half close and reset are
  * carried over both ways.
- * @param target  "host:port", "[v6]:port", ":port" or "port" (this machine), or "unix:/path"
+ *
+ * A tunnel that carries packets is connected to a UDP service: each packet channel gets a socket of its own, so that the
+ * service tells remote ends apart by their ports. It ends when the other side closes it, or when no packet has come
+ * either way for 120 s; 1024 are forwarded at once, further ones refused. Packets that the service does not take in time
+ * are lost, as with UDP everywhere. A service that refuses packets without ever having sent one ends the channel.
+ * @param target  "host:port", "[v6]:port", ":port" or "port" (this machine), or "unix:/path"; for packets the same
+ *                without the last, where "udp:" may stand in front
  * @param cb      observer; may be NULL
  * @param error   may be NULL
  * @return 0, RSTREAM_EINVALID_LOCAL_ENDPOINT, or a code (rstream.h)

@@ -49,6 +49,9 @@ typedef struct rstream_tunnel rstream_tunnel;
 /** A byte stream, accepted from a tunnel or dialed (stream.h). Ended with rstream_stream_close() or its kin. */
 typedef struct rstream_stream rstream_stream;
 
+/** A packet channel, accepted from a tunnel or dialed (packets.h). Ended with rstream_packets_close(). */
+typedef struct rstream_packets rstream_packets;
+
 /** What a list is narrowed to (inventory.h). Plain value; freed with rstream_filters_free(). */
 typedef struct rstream_filters rstream_filters;
 

@@ -22,6 +22,7 @@
  * | mptcp             | Multipath TCP: transport.mptcp |
  * | doctor            | rstream_doctor() (doctor.h) |
  * | ech               | the ClientHello is encrypted where the engine's DNS records tell how: needs OpenSSL 4 |
+ * | tunnel.datagram   | tunnels that carry packets: private ones and dialing (packets.h) |
  */
 #ifndef RSTREAM_VERSION_H
 #define RSTREAM_VERSION_H

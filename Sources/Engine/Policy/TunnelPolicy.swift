@@ -27,10 +27,7 @@ struct TunnelPolicy: Sendable {
     } else {
       try checkPrivate(properties)
     }
-    guard properties.type ?? "bytestream" == "bytestream" else {
-      throw .unavailable("Datagram tunnels are not available on this engine.")
-    }
-    properties.type = "bytestream"
+    properties.type = properties.type ?? "bytestream"
     return properties
   }
 
@@ -74,6 +71,9 @@ struct TunnelPolicy: Sendable {
     case "tcp": throw .invalid("A tunnel with protocol tcp has to be published.")
     case "dtls", "quic": throw .invalid("A private tunnel cannot have protocol dtls or quic.")
     default: throw .unknownProtocol
+    }
+    if properties.type == "datagram", properties.protocol == "tls" {
+      throw .invalid("A tls tunnel has type bytestream.")
     }
     let present = [
       ("hostname", properties.hostname != nil), ("port", properties.port != nil),

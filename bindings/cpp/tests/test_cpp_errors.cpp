@@ -110,11 +110,12 @@ static rstrm::task<> refusals(world &world) {
   CHECK((co_await world.client.dial(" ")).code() == rstrm::errc::invalid_tunnel);
 
   auto control = (co_await world.client.connect()).value();
-  rstrm::tunnel_options datagram;
-  datagram.set("type", "datagram").value();
-  CHECK((co_await control.create_tunnel(datagram)).code() == rstrm::errc::unsupported_tunnel);
+  rstrm::tunnel_options impossible;
+  impossible.set("type", "datagram").value();
+  impossible.set("publish", "true").value();
+  CHECK((co_await control.create_tunnel(impossible)).code() == rstrm::errc::invalid_tunnel);
   bool called = false;
-  CHECK(!control.create_tunnel(datagram, [&](rstrm::result<rstrm::tunnel>) { called = true; }));
+  CHECK(!control.create_tunnel(impossible, [&](rstrm::result<rstrm::tunnel>) { called = true; }));
   CHECK(!called);
 
   // A tunnel that ends with its engine answers who waits for its streams.

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from librstream._capi import Library, optional_text, text
 from librstream._native import NativeClient
-from librstream.errors import RstreamError, RuntimeError
+from librstream.errors import RstreamError, RuntimeError, UnsupportedFeatureError
 from librstream.tunnel import BytestreamTunnel
 from librstream.types import (
     CreateTunnelOptions,
@@ -138,6 +138,11 @@ class ControlChannel:
                 "give an options object or keywords, not both",
                 code="ERR_RSTREAM_INVALID_TUNNEL",
             )
+        if _carries_packets(options or keywords):
+            raise UnsupportedFeatureError(
+                "the tunnel would carry datagrams, and not byte streams",
+                code="ERR_RSTREAM_UNSUPPORTED_TUNNEL",
+            )
         self._driver.check_loop()
         if self._handle is None:
             raise _closed_error()
@@ -219,6 +224,10 @@ class ControlChannel:
 
 def _closed_error(message: str = "the control channel is closed") -> RuntimeError:
     return RuntimeError(message, code="ERR_RSTREAM_CONTROL_CLOSED")
+
+
+def _carries_packets(options: CreateTunnelOptions) -> bool:
+    return options.type == "datagram" or options.http_version == "h3" or options.protocol in ("dtls", "quic")
 
 
 def _details(library: Library, handle: int) -> ServerDetails:

@@ -17,6 +17,7 @@ pub mod inventory;
 pub mod log;
 #[path = "loop.rs"]
 pub mod loop_;
+pub mod packets;
 pub mod stream;
 pub mod tunnel;
 pub mod types;
@@ -30,6 +31,7 @@ pub use error::*;
 pub use inventory::*;
 pub use log::*;
 pub use loop_::*;
+pub use packets::*;
 pub use stream::*;
 pub use tunnel::*;
 pub use types::*;

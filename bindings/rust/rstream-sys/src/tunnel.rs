@@ -2,6 +2,8 @@
 // Made by generate.py from rstream/tunnel.h.
 //! Creating tunnels and receiving their streams.
 //!
+//! Tunnels that carry packets: packets.h.
+//!
 //! Properties are named strings. Lists are comma-separated; labels are set one by one as "labels.\<key\>".
 //!
 //! | name | type | meaning |
@@ -112,9 +114,9 @@ extern "C" {
     ///
     /// - `options`: copied; NULL means no property at all
     /// - `cb`: receives the tunnel, or the error: RSTREAM_EENGINE, RSTREAM_EOPERATION_TIMEOUT, RSTREAM_ECONTROL_CLOSED,
-    ///   or what ended the control channel
+    ///   RSTREAM_EUNSUPPORTED_TUNNEL (a type that this build does not know), or what ended the control channel
     ///
-    /// Returns 0, RSTREAM_EINVALID_TUNNEL, RSTREAM_EUNSUPPORTED_TUNNEL (datagram tunnels), or a code (rstream.h).
+    /// Returns 0, RSTREAM_EINVALID_TUNNEL, or a code (rstream.h).
     pub fn rstream_control_create_tunnel(
         control: *mut rstream_control,
         options: *const rstream_tunnel_options,
@@ -144,12 +146,19 @@ extern "C" {
     ///
     /// - `cb`: receives each stream; with NULL streams wait again
     ///
-    /// Returns 0 or a code (rstream.h).
+    /// Returns 0; RSTREAM_EUNSUPPORTED_TUNNEL when the tunnel carries packets; or a code (rstream.h).
     pub fn rstream_tunnel_listen(tunnel: *mut rstream_tunnel, cb: rstream_stream_cb, data: *mut c_void) -> c_int;
     /// Connects every incoming stream to a local service; bytes never pass through the caller. Half close and reset are
     /// carried over both ways.
     ///
-    /// - `target`: "host:port", "\[v6\]:port", ":port" or "port" (this machine), or "unix:/path"
+    /// A tunnel that carries packets is connected to a UDP service: each packet channel gets a socket of its own, so
+    /// that the service tells remote ends apart by their ports. It ends when the other side closes it, or when no
+    /// packet has come either way for 120 s; 1024 are forwarded at once, further ones refused. Packets that the service
+    /// does not take in time are lost, as with UDP everywhere. A service that refuses packets without ever having sent
+    /// one ends the channel.
+    ///
+    /// - `target`: "host:port", "\[v6\]:port", ":port" or "port" (this machine), or "unix:/path"; for packets the same
+    ///   without the last, where "udp:" may stand in front
     /// - `cb`: observer; may be NULL
     /// - `error`: may be NULL
     ///

@@ -70,6 +70,13 @@ pub struct rstream_stream {
     _not_send: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+/// A packet channel, accepted from a tunnel or dialed (packets.h). Ended with rstream_packets_close().
+#[repr(C)]
+pub struct rstream_packets {
+    _opaque: [u8; 0],
+    _not_send: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
 /// What a list is narrowed to (inventory.h). Plain value; freed with rstream_filters_free().
 #[repr(C)]
 pub struct rstream_filters {

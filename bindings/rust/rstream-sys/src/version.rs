@@ -24,6 +24,7 @@
 //! | mptcp | Multipath TCP: transport.mptcp |
 //! | doctor | rstream_doctor() (doctor.h) |
 //! | ech | the ClientHello is encrypted where the engine's DNS records tell how: needs OpenSSL 4 |
+//! | tunnel.datagram | tunnels that carry packets: private ones and dialing (packets.h) |
 use std::os::raw::{c_char, c_int, c_uint};
 
 /// Version of the headers. The ABI only grows within one major version (SONAME librstream.so.1).

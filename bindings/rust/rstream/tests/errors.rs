@@ -46,10 +46,10 @@ fn refusals() {
         assert_eq!(client.dial("a\0b").await.unwrap_err().name(), "EINVAL");
 
         let control = client.connect().await.unwrap();
-        let datagram = options(&[("type", "datagram")]);
-        assert_eq!(control.create_tunnel(&datagram).await.unwrap_err().code(), Code::UNSUPPORTED_TUNNEL);
+        let impossible = options(&[("type", "datagram"), ("publish", "true")]);
+        assert_eq!(control.create_tunnel(&impossible).await.unwrap_err().code(), Code::INVALID_TUNNEL);
         let never = |_| panic!("called though the call had failed");
-        assert_eq!(control.create_tunnel_with(&datagram, never).unwrap_err().code(), Code::UNSUPPORTED_TUNNEL);
+        assert_eq!(control.create_tunnel_with(&impossible, never).unwrap_err().code(), Code::INVALID_TUNNEL);
         let elsewhere = options(&[("protocol", "http"), ("hostname", "elsewhere.example.com")]);
         let refused = control.create_tunnel(&elsewhere).await.unwrap_err();
         assert_eq!(refused.engine_code(), Some(EngineCode::INVALID_REQUEST));

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Made by generate.py from rstream/packets.h.
+//! Packet channels, accepted from a datagram tunnel or dialed.
+//!
+//! A packet channel carries packets between two ends, each as it was sent: none is split or joined with another, an
+//! empty one arrives as an empty one. A datagram tunnel (tunnel.h: type=datagram, or a protocol that implies it)
+//! gives one packet channel for each remote end, as a UDP server would tell its clients apart by their addresses.
+//!
+//! What packets travel on is the channel's path (rstream_packets_path()):
+//!
+//! | path | meaning |
+//! | --- | --- |
+//! | stream | frames on a reliable stream: a packet that was taken arrives, in order, or the channel fails. Packets of up to 65535 bytes. A channel that is not read slows its sender down and nobody else. |
+//! | quic-datagram | QUIC datagrams: packets may be lost and overtake each other. rstream_packets_max_size() tells how long they may be. While a channel is not read 64 packets wait, further ones are dropped. |
+//!
+//! Sending never waits: 64 packets may wait to be sent, a further one is dropped and counted, and the caller is
+//! told (UV_EAGAIN). Who must not lose packets, with datagram_guaranteed_delivery for instance, sends it again when
+//! the callback of rstream_packets_on_drain() says that there is room.
+//!
+//! Packet channels belong to their client: they go on when the tunnel or the control channel they came through has
+//! ended.
+use crate::types::*;
+use std::os::raw::{c_char, c_int, c_void};
+
+/// Result of rstream_client_dial_packets().
+///
+/// - `packets`: the packet channel, owned by the callee, who ends it with rstream_packets_close(); NULL on failure
+pub type rstream_dial_packets_cb =
+    Option<unsafe extern "C" fn(packets: *mut rstream_packets, error: *const rstream_error, data: *mut c_void)>;
+
+/// A packet channel has come in.
+///
+/// - `tunnel`: the tunnel it came through
+/// - `packets`: the packet channel, owned by the callee, who ends it with rstream_packets_close()
+pub type rstream_packets_cb =
+    Option<unsafe extern "C" fn(tunnel: *mut rstream_tunnel, packets: *mut rstream_packets, data: *mut c_void)>;
+
+/// A packet has arrived, or no more will: then `packet` is NULL and the callback is not called again.
+///
+/// - `packets`: the packet channel that is read
+/// - `packet`: the packet, borrowed for the call; not NULL for an empty packet, NULL at the end
+/// - `len`: its length, 0..65535
+/// - `error`: at the end: what has broken the channel (UV_ECONNRESET...), or NULL when the other side closed it;
+///   the channel still has to be closed
+pub type rstream_packet_cb = Option<
+    unsafe extern "C" fn(
+        packets: *mut rstream_packets,
+        packet: *const u8,
+        len: usize,
+        error: *const rstream_error,
+        data: *mut c_void,
+    ),
+>;
+
+/// Packets that waited to be sent have left: there is room for more.
+///
+/// - `packets`: the packet channel
+pub type rstream_packets_drain_cb = Option<unsafe extern "C" fn(packets: *mut rstream_packets, data: *mut c_void)>;
+
+extern "C" {
+    /// Opens a packet channel to a private datagram tunnel. zeroRtt means the same as with rstream_client_dial(): with
+    /// it (the default) an unknown tunnel shows as a channel that the engine closes at once.
+    ///
+    /// - `name_or_id`: name or id of the tunnel; surrounding white space is ignored
+    /// - `cb`: receives the packet channel, or the error as with rstream_client_connect()
+    ///
+    /// Returns 0; RSTREAM_EINVALID_TUNNEL for a blank name; or a code (rstream.h).
+    pub fn rstream_client_dial_packets(
+        client: *mut rstream_client,
+        name_or_id: *const c_char,
+        cb: rstream_dial_packets_cb,
+        data: *mut c_void,
+    ) -> c_int;
+    /// Has incoming packet channels of a datagram tunnel given to a callback. Until this or rstream_tunnel_forward() is
+    /// called 10 wait; further ones wait up to 5 s for a place and are then refused.
+    ///
+    /// - `cb`: receives each packet channel; with NULL they wait again
+    ///
+    /// Returns 0; RSTREAM_EUNSUPPORTED_TUNNEL when the tunnel carries byte streams; or a code (rstream.h).
+    pub fn rstream_tunnel_listen_packets(
+        tunnel: *mut rstream_tunnel,
+        cb: rstream_packets_cb,
+        data: *mut c_void,
+    ) -> c_int;
+    /// Starts reading.
+    ///
+    /// - `cb`: called for each packet, until the end or rstream_packets_read_stop()
+    ///
+    /// Returns 0, UV_EALREADY, RSTREAM_ESTREAM_CLOSED, or a code (rstream.h).
+    pub fn rstream_packets_read_start(packets: *mut rstream_packets, cb: rstream_packet_cb, data: *mut c_void)
+        -> c_int;
+    /// Stops reading; may be called from inside the read callback.
+    ///
+    /// Returns 0 or a code (rstream.h).
+    pub fn rstream_packets_read_stop(packets: *mut rstream_packets) -> c_int;
+    /// Sends a packet. It is taken over before the call returns, or not sent at all.
+    ///
+    /// - `packet`: the bytes; may be NULL when `len` is 0
+    /// - `len`: their number, up to rstream_packets_max_size()
+    /// - `error`: may be NULL
+    ///
+    /// Returns 0; UV_EAGAIN when 64 packets wait (the packet is dropped and counted); UV_EMSGSIZE when it is too long
+    /// (`error` says how long it may be); UV_EPIPE when the other side has closed the channel; RSTREAM_ESTREAM_CLOSED;
+    /// what has broken the channel; or a code (rstream.h).
+    pub fn rstream_packets_send(
+        packets: *mut rstream_packets,
+        packet: *const c_void,
+        len: usize,
+        error: *mut *mut rstream_error,
+    ) -> c_int;
+    /// Sets a callback for when packets that waited to be sent have left. It may be called any number of times.
+    ///
+    /// - `cb`: NULL takes an earlier one away
+    ///
+    /// Returns 0 or a code (rstream.h).
+    pub fn rstream_packets_on_drain(
+        packets: *mut rstream_packets,
+        cb: rstream_packets_drain_cb,
+        data: *mut c_void,
+    ) -> c_int;
+    /// How long a packet may be that is sent on this channel now. On a path of QUIC datagrams it may change with the
+    /// network.
+    ///
+    /// Returns number of bytes, up to 65535; 0 for NULL.
+    pub fn rstream_packets_max_size(packets: *const rstream_packets) -> usize;
+    /// Packets that wait to be sent.
+    ///
+    /// Returns their number, 0..64; 0 for NULL.
+    pub fn rstream_packets_queue_size(packets: *const rstream_packets) -> usize;
+    /// Counts of a packet channel since it was opened.
+    ///
+    /// | name | what is counted |
+    /// | --- | --- |
+    /// | sent | packets that were taken to be sent |
+    /// | received | packets that were given to the read callback |
+    /// | dropped_sending | packets that were not taken: 64 waited, or they were too long |
+    /// | dropped_receiving | packets that arrived while the channel was not read and 64 waited |
+    ///
+    /// - `name`: one of the table
+    ///
+    /// Returns the count; 0 for an unknown name, for NULL and after the close.
+    pub fn rstream_packets_count(packets: *const rstream_packets, name: *const c_char) -> u64;
+    /// What the packets travel on.
+    ///
+    /// Returns "stream" or "quic-datagram", borrowed while the handle lives; NULL for NULL.
+    pub fn rstream_packets_path(packets: *const rstream_packets) -> *const c_char;
+    /// Address of the remote end as the engine reported it.
+    ///
+    /// Returns "192.0.2.10", "2001:db8::1" and the like, "" when unknown, borrowed while the handle lives; NULL for
+    /// NULL.
+    pub fn rstream_packets_peer(packets: *const rstream_packets) -> *const c_char;
+    /// Id of the stream that the packet channel is for the engine: what an accepted channel is told apart from others
+    /// by.
+    ///
+    /// Returns the id, or "" for channels dialed with zeroRtt, borrowed while the handle lives; NULL for NULL.
+    pub fn rstream_packets_stream_id(packets: *const rstream_packets) -> *const c_char;
+    /// Closes the packet channel: packets that were taken are still sent (for at most 10 s, in the background), what
+    /// arrives is dropped, and the other side sees the channel end.
+    ///
+    /// Returns 0 or a code (rstream.h).
+    pub fn rstream_packets_close(packets: *mut rstream_packets, cb: rstream_close_cb, data: *mut c_void) -> c_int;
+}
