@@ -232,18 +232,24 @@ class Wire:
         self.stream.write(b"".join(frame(message) for message in messages) + payload)
 
     def receive(self, timeout=10.0):
-        """The next message. Never reads beyond its frame: what follows may be payload."""
+        """The next message."""
+        message = pb.Message()
+        message.ParseFromString(self.receive_packet(timeout))
+        return message
+
+    def send_packets(self, *packets):
+        self.stream.write(b"".join(map(frame, packets)))
+
+    def receive_packet(self, timeout=10.0):
+        """What is in the next frame. Never reads beyond it: what follows may be payload."""
         deadline = time.monotonic() + timeout
         try:
             header = self.stream.read_exactly(4, timeout=timeout)
             length = struct.unpack(">I", header)[0]
             assert length <= MAX_PAYLOAD, f"a frame of {length} bytes"
-            payload = self.stream.read_exactly(length, timeout=max(0.001, deadline - time.monotonic()))
+            return self.stream.read_exactly(length, timeout=max(0.001, deadline - time.monotonic()))
         except ConnectionError as error:
             raise Closed(str(error)) from None
-        message = pb.Message()
-        message.ParseFromString(payload)
-        return message
 
     def expect(self, kind, timeout=10.0):
         message = self.receive(timeout)
