@@ -58,6 +58,7 @@ let package = Package(
     system("LDNS", "ldns"),
     system("QUIC", "ngtcp2", "ngtcp2_crypto_gnutls", "gnutls"),
     system("PKCS11"),
+    system("Wslay", "wslay"),
 
     .target(name: "RstreamWire", path: "Sources/Wire", swiftSettings: strict),
     .target(
@@ -65,7 +66,9 @@ let package = Package(
     .target(name: "RstreamJSON", dependencies: ["CJansson"], path: "Sources/JSON", swiftSettings: common),
     .target(
       name: "RstreamNet",
-      dependencies: ["RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser", "CLDNS", "CPKCS11", "CQUIC"],
+      dependencies: [
+        "RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser", "CLDNS", "CPKCS11", "CQUIC", "CWslay",
+      ],
       path: "Sources/Net", swiftSettings: common),
     .target(
       name: "RstreamClient", dependencies: ["RstreamNet", "RstreamWire", "RstreamConfig", "RstreamJSON"],

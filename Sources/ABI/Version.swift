@@ -13,6 +13,7 @@ private let features =
     "transport.tls", "tunnel.bytestream", "tunnel.forward", "stream.fd", "engine", "inventory", "proxy.http",
     "proxy.socks5",
     "dns.override", "dns.tls", "dns.dnssec", "bind", "mptcp", "doctor", "watch", "tunnel.datagram",
+    "watch.websocket",
   ] + (EncryptedHello.isAvailable ? ["ech"] : [])
 
 @_cdecl("rstream_version_string") @implementation

@@ -61,7 +61,8 @@ public func rstream_client_watch(
   attempt { () throws(Failure) in
     let client = try ClientHandle.given(client, "client")
     let reconnect = Int32(RSTREAM_WATCH_RECONNECT.rawValue)
-    guard flags & ~reconnect == 0 else { throw invalid("flags are unknown") }
+    let webSocket = Int32(RSTREAM_WATCH_WEBSOCKET.rawValue)
+    guard flags & ~(reconnect | webSocket) == 0 else { throw invalid("flags are unknown") }
     let tunnels = FiltersObject.at(tunnels)?.filters
     let clients = FiltersObject.at(clients)?.filters
     guard tunnels?.resource != .clients, clients?.resource != .tunnels else {
@@ -70,7 +71,9 @@ public func rstream_client_watch(
     guard let out else { throw invalid("out is NULL") }
     guard let cb else { throw invalid("cb is NULL") }
     try client.check("client")
-    let watch = try client.client.watch(tunnels: tunnels, clients: clients, reconnects: flags & reconnect != 0)
+    let watch = try client.client.watch(
+      tunnels: tunnels, clients: clients, over: flags & webSocket == 0 ? .serverSentEvents : .webSocket,
+      reconnects: flags & reconnect != 0)
     out.pointee = WatchHandle(watch, below: client, cb, data).pointer
   }
 }

@@ -10,6 +10,8 @@ public final class Client: LoopChild {
   public private(set) var settings: ClientSettings
   let transport: Transport
   let apiConnections: APIConnectionPool
+  /// For watching over WebSocket.
+  var webSocketTiming = WebSocketEvents.Timing()
   let engineSource: EngineSource
   let identityProvider: (any IdentityProvider)?
   private let identity = ClientIdentity()

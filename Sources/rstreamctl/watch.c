@@ -43,6 +43,12 @@ static int set_reconnect(void *values, const option_t *option, const char *value
   return 0;
 }
 
+static int set_websocket(void *values, const option_t *option, const char *value) {
+  (void)option, (void)value;
+  ((watch_values *)values)->flags |= RSTREAM_WATCH_WEBSOCKET;
+  return 0;
+}
+
 static int set_json(void *values, const option_t *option, const char *value) {
   (void)option, (void)value;
   ((watch_values *)values)->json = true;
@@ -53,6 +59,7 @@ static const option_t options[] = {
     {"--tunnels", "NAME=VALUE", "only tunnels with this property; labels.KEY asks for any value", set_tunnels, NULL},
     {"--clients", "NAME=VALUE", "only clients with this property; labels.KEY asks for any value", set_clients, NULL},
     {"--reconnect", NULL, "connect again when the connection is lost", set_reconnect, NULL},
+    {"--websocket", NULL, "over WebSocket instead of server-sent events", set_websocket, NULL},
     {"--json", NULL, "each event as one line of JSON", set_json, NULL},
     {0},
 };

@@ -162,7 +162,8 @@ RSTREAM_API void rstream_inventory_free(rstream_inventory *inventory);
 
 /** How to watch; several are joined with |. */
 typedef enum rstream_watch_flags {
-  RSTREAM_WATCH_RECONNECT = 1 /**< connect again when it is lost or ended: after 0.5 s, then later, at most 30 s */
+  RSTREAM_WATCH_RECONNECT = 1, /**< connect again when it is lost or ended: after 0.5 s, then later, at most 30 s */
+  RSTREAM_WATCH_WEBSOCKET = 2  /**< over WebSocket instead of server-sent events */
 } rstream_watch_flags;
 
 /**
@@ -175,13 +176,17 @@ typedef enum rstream_watch_flags {
 typedef void (*rstream_event_cb)(rstream_watch *watch, const rstream_event *event, void *data);
 
 /**
- * Watches tunnels and clients come and go (server-sent events of the engine's API). Nothing is lost or told twice between
- * the snapshot and what follows. How it ends, and that it could not even begin, tells rstream_watch_on_end(). With
- * RSTREAM_WATCH_RECONNECT a watch that has begun ends only when the engine refuses it (RSTREAM_EENGINE_API_HTTP with a
- * status below 500) or sends what is no event; gaps show as another snapshot.
+ * Watches tunnels and clients come and go. Nothing is lost or told twice between the snapshot and what follows. How it
+ * ends, and that it could not even begin, tells rstream_watch_on_end(). With RSTREAM_WATCH_RECONNECT a watch that has begun
+ * ends only when the engine refuses it (RSTREAM_EENGINE_API_HTTP with a status below 500) or sends what is no event; gaps
+ * show as another snapshot.
+ *
+ * The events are server-sent events of the engine's API (/api/sse), which may pause for as long as they like, or with
+ * RSTREAM_WATCH_WEBSOCKET messages of a WebSocket (/api/websocket): then the engine is sent a ping every 20 s, and one
+ * that is silent for 90 s, or does not take a ping within 5 s, is taken for gone (RSTREAM_EOPERATION_TIMEOUT).
  * @param tunnels  filters of RSTREAM_TUNNELS, copied; NULL means all
  * @param clients  filters of RSTREAM_CLIENTS, copied; NULL means all
- * @param flags    0 or RSTREAM_WATCH_RECONNECT
+ * @param flags    0 or several of rstream_watch_flags
  * @param out      receives the watch; end it with rstream_watch_close()
  * @param cb       called for each event
  * @return 0; UV_EINVAL, also for filters of the other resource and unknown flags; or a code (rstream.h)
@@ -191,8 +196,10 @@ RSTREAM_API int rstream_client_watch(rstream_client *client, const rstream_filte
                                      rstream_event_cb cb, void *data);
 
 /**
- * Tells when a watch ends by itself. `error` is NULL when the engine ended it in an orderly way, as one that stops does;
- * otherwise what went wrong: the errors of lists, and RSTREAM_EEVENT_JSON. The handle still has to be closed.
+ * Tells when a watch ends by itself. `error` is NULL when the engine ended it in an orderly way, as one that stops does
+ * (over WebSocket with the close code 1000, 1001 or none); otherwise what went wrong: the errors of lists, and
+ * RSTREAM_EEVENT_JSON. Other close codes are UV_ECONNRESET, or RSTREAM_EPROTOCOL where the engine blames the client; the
+ * message names them. The handle still has to be closed.
  * @param watch  the watch that has ended
  */
 typedef void (*rstream_watch_end_cb)(rstream_watch *watch, const rstream_error *error, void *data);

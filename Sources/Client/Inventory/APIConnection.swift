@@ -9,6 +9,13 @@ protocol APIResponseReceiver: AnyObject {
   func responseEnded()
   /// - Parameter isReceived: whether a response had begun
   func responseFailed(_ failure: Failure, isReceived: Bool)
+  /// The engine agrees to leave HTTP: the connection is the receiver's from here on, and nobody reads it. Comes instead of
+  /// `responseEnded`, and only to who asked for it.
+  func responseLeftHTTP(_ head: HTTPResponseHead, _ channel: ByteChannel)
+}
+
+extension APIResponseReceiver {
+  func responseLeftHTTP(_ head: HTTPResponseHead, _ channel: ByteChannel) { channel.reset() }
 }
 
 /// One HTTP/1.1 connection to the engine's API: one request after the other.
@@ -24,6 +31,8 @@ final class APIConnection: ByteChannelDelegate, HTTP1Receiver {
   private var hasBegun = false
   private var hasEnded = false
   private var keepsAlive = false
+  private var mayLeaveHTTP = false
+  private var farewell: HTTPResponseHead?
   private var isClosed = false
 
   init(
@@ -37,8 +46,10 @@ final class APIConnection: ByteChannelDelegate, HTTP1Receiver {
   }
 
   /// Sends a request's head; the receiver hears of the response.
-  func send(_ head: [UInt8], to receiver: any APIResponseReceiver) {
+  /// - Parameter mayLeaveHTTP: the request asks for a change of protocols
+  func send(_ head: [UInt8], mayLeaveHTTP: Bool = false, to receiver: any APIResponseReceiver) {
     self.receiver = receiver
+    self.mayLeaveHTTP = mayLeaveHTTP
     isAwaiting = true
     hasBegun = false
     hasEnded = false
@@ -59,7 +70,7 @@ final class APIConnection: ByteChannelDelegate, HTTP1Receiver {
     guard !response.head.isInterim else { return }
     hasBegun = true
     keepsAlive = response.keepsAlive && !response.endsHTTP
-    receiver?.received(response.head)
+    if response.endsHTTP, mayLeaveHTTP { farewell = response.head } else { receiver?.received(response.head) }
   }
 
   func receivedBody(_ bytes: UnsafeRawBufferPointer) { receiver?.receivedBody(bytes) }
@@ -74,6 +85,7 @@ final class APIConnection: ByteChannelDelegate, HTTP1Receiver {
     do {
       let used = try parser.feed(bytes, to: self)
       guard !isClosed, hasEnded else { return }
+      if let farewell { return leaveHTTP(farewell, UnsafeRawBufferPointer(rebasing: bytes[used...])) }
       finish(reusable: keepsAlive && used == bytes.count)
     } catch {
       fail(Failure(ErrorCode.protocolViolation, "what the engine answered is not HTTP: \(error.message)"))
@@ -96,6 +108,15 @@ final class APIConnection: ByteChannelDelegate, HTTP1Receiver {
 
   func channel(_ channel: ByteChannel, failed failure: Failure) {
     if isAwaiting { fail(failure) } else { lose() }
+  }
+
+  private func leaveHTTP(_ head: HTTPResponseHead, _ rest: UnsafeRawBufferPointer) {
+    isClosed = true
+    channel.delegate = nil
+    channel.readStop()
+    channel.unread(rest)
+    guard let receiver = takeReceiver() else { return channel.reset() }
+    receiver.responseLeftHTTP(head, channel)
   }
 
   private func finish(reusable: Bool) {

@@ -11,8 +11,12 @@ enum APIError {
   static func words(_ head: HTTPResponseHead, _ body: [UInt8], hiding secret: String?) -> String {
     let text = trimmed(String(decoding: body, as: UTF8.self))
     let isMarkup = text.hasPrefix("<") || text.utf8.contains(0)
-    var shown = text.isEmpty || isMarkup ? trimmed(head.reason) : text
-    if let secret, !secret.isEmpty { shown = hide(secret, in: shown) }
+    return line(text.isEmpty || isMarkup ? trimmed(head.reason) : text, hiding: secret)
+  }
+
+  /// Words of the engine's as one line that is not too long.
+  static func line(_ text: String, hiding secret: String?) -> String {
+    let shown = if let secret, !secret.isEmpty { hide(secret, in: text) } else { text }
     let line = shown.unicodeScalars.prefix(shownCharacters).map {
       $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) ? " " : String($0)
     }

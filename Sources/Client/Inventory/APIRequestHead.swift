@@ -6,15 +6,29 @@ extension Client {
   /// A GET of the engine's API, with the client's token where it has one.
   /// - Parameter path: below /api, encoded
   func apiRequestHead(_ path: String, accept contentType: String) -> [UInt8] {
-    var head = HTTPRequestHead(
-      method: "GET", scheme: "https", authority: settings.engine.map(Self.authority) ?? "",
-      path: Array("/api\(path)".utf8))
+    var head = apiRequest(path)
     head.headers.append("Accept", contentType)
-    head.headers.append("User-Agent", "\(ClientIdentity.agent)/\(LibraryVersion.text)")
-    if let token = settings.token { head.headers.append("Authorization", "Bearer \(token)") }
     var bytes: [UInt8] = []
     HTTP1Serializer.append(head, to: &bytes)
     return bytes
+  }
+
+  /// The same, asking for WebSocket.
+  func apiRequestHead(_ path: String, webSocketKey key: String) -> [UInt8] {
+    var head = apiRequest(path)
+    head.askForWebSocket(key: key)
+    var bytes: [UInt8] = []
+    HTTP1Serializer.append(head, connection: .upgrade("websocket"), to: &bytes)
+    return bytes
+  }
+
+  private func apiRequest(_ path: String) -> HTTPRequestHead {
+    var head = HTTPRequestHead(
+      method: "GET", scheme: "https", authority: settings.engine.map(Self.authority) ?? "",
+      path: Array("/api\(path)".utf8))
+    head.headers.append("User-Agent", "\(ClientIdentity.agent)/\(LibraryVersion.text)")
+    if let token = settings.token { head.headers.append("Authorization", "Bearer \(token)") }
+    return head
   }
 
   /// What the Host header says: the port only where it is not that of https.

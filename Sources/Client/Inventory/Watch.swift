@@ -2,6 +2,12 @@
 import RstreamJSON
 import RstreamNet
 
+/// How events come from the engine.
+public enum WatchTransport: Sendable {
+  case serverSentEvents
+  case webSocket
+}
+
 /// Follows what comes and goes at an engine, over one connection after the other when it is asked to.
 public final class Watch: ClientMember {
   static let attempt = "watch"
@@ -16,6 +22,7 @@ public final class Watch: ClientMember {
 
   private let client: Client
   private let query: String
+  private let transport: WatchTransport
   private let reconnects: Bool
   private var source: (any EventSource)?
   private var timer: LoopTimer?
@@ -25,9 +32,10 @@ public final class Watch: ClientMember {
   private var isOver = false
   private var isClosed = false
 
-  init(_ client: Client, query: String, reconnects: Bool) {
+  init(_ client: Client, query: String, over transport: WatchTransport, reconnects: Bool) {
     self.client = client
     self.query = query
+    self.transport = transport
     self.reconnects = reconnects
     open()
   }
@@ -36,7 +44,11 @@ public final class Watch: ClientMember {
     let handlers = EventSourceHandlers(
       event: { [weak self] in self?.received($0) }, end: { [weak self] in self?.sourceEnded($0) })
     client.whenEngineIsKnown(Self.attempt) { [self] in
-      if !isOver { source = ServerSentEvents(client, query: query, handlers) }
+      guard !isOver else { return }
+      switch transport {
+      case .serverSentEvents: source = ServerSentEvents(client, query: query, handlers)
+      case .webSocket: source = WebSocketEvents(client, query: query, handlers)
+      }
     } orElse: {
       handlers.end($0)
     }
@@ -120,13 +132,14 @@ public final class Watch: ClientMember {
 extension Client {
   /// Watches tunnels and clients; filters of nothing mean all.
   public func watch(
-    tunnels: InventoryFilters?, clients: InventoryFilters?, reconnects: Bool
+    tunnels: InventoryFilters?, clients: InventoryFilters?, over transport: WatchTransport = .serverSentEvents,
+    reconnects: Bool
   ) throws(Failure) -> Watch {
     try checkOpen(Watch.attempt)
     var params: [JSONMember] = []
     if let clients { params.append(JSONMember("clients", clients.json)) }
     if let tunnels { params.append(JSONMember("tunnels", tunnels.json)) }
-    let watch = Watch(self, query: Self.query(params), reconnects: reconnects)
+    let watch = Watch(self, query: Self.query(params), over: transport, reconnects: reconnects)
     add(watch)
     return watch
   }

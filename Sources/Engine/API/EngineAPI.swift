@@ -81,6 +81,11 @@ final class EngineAPI: HTTPHandler {
         query.access = grant
         guard !engine.isDraining else { return exchange.answer(503, "The engine is shutting down.") }
         EventStream.serve(exchange, query, engine)
+      case .webSocket:
+        var query = try WatchQuery(path: exchange.request.path)
+        query.access = grant
+        guard !engine.isDraining else { return exchange.answer(503, "The engine is shutting down.") }
+        WebSocketWatch.serve(exchange, query, engine)
       }
     } catch {
       exchange.answer(400, error.message)
@@ -103,7 +108,7 @@ final class EngineAPI: HTTPHandler {
     var token = BearerToken.of(request.headers)
     let inAddress = QueryString(ofPath: request.path).value(EdgeAuthorization.queryName)
     if inAddress != .absent {
-      // Addresses are logged and passed on, so a token in one is given away; only a browser's event stream needs it.
+      // Addresses are logged and passed on, so a token in one is given away; only watching from a browser needs it.
       guard route.isEndless, token == nil, case .value(let bytes) = inAddress, !bytes.isEmpty else {
         throw unauthorized("The token belongs into the Authorization header, not into the address.")
       }
@@ -148,6 +153,7 @@ enum EngineAPIRoute: Equatable {
   case tunnel(id: String)
   case clients
   case events
+  case webSocket
 
   enum Access: Equatable {
     /// Any token that is accepted.
@@ -167,6 +173,7 @@ enum EngineAPIRoute: Equatable {
     case "/api/tunnels": self = .tunnels
     case "/api/clients": self = .clients
     case "/api/sse": self = .events
+    case "/api/websocket": self = .webSocket
     default:
       let prefix = "/api/tunnels/"
       guard path.hasPrefix(prefix) else { return nil }
@@ -181,12 +188,12 @@ enum EngineAPIRoute: Equatable {
     switch self {
     case .discovery, .openAPI, .live, .ready: nil
     case .credentials: .valid
-    case .tunnels, .tunnel, .clients, .events: .permission(.readResources)
+    case .tunnels, .tunnel, .clients, .events, .webSocket: .permission(.readResources)
     }
   }
 
   /// Whether the answer has no end of its own.
-  var isEndless: Bool { self == .events }
+  var isEndless: Bool { self == .events || self == .webSocket }
 }
 
 extension JSONValue {

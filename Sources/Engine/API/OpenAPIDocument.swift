@@ -121,6 +121,53 @@ enum OpenAPIDocument {
             "403": {"$ref": "#/components/responses/Forbidden"},
             "503": {"$ref": "#/components/responses/Stopping"}
           }
+        }},
+        "/websocket": {"get": {
+          "operationId": "watchOverWebSocket",
+          "summary": "What comes and goes, over WebSocket",
+          "description": "Each text message of the engine is an Event, the first one the snapshot state.initial. Messages to the engine are ignored; neither extensions nor subprotocols are agreed to. A client that does not read is cut off; an engine that stops closes with the code 1001.",
+          "security": [{"bearer": []}, {"address": []}],
+          "parameters": [
+            {
+              "name": "params", "in": "query",
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/WatchQuery"}}}
+            },
+            {"name": "Upgrade", "in": "header", "required": true, "schema": {"const": "websocket"}},
+            {"name": "Connection", "in": "header", "required": true, "schema": {"const": "Upgrade"}},
+            {"name": "Sec-WebSocket-Version", "in": "header", "required": true, "schema": {"const": "13"}},
+            {
+              "name": "Sec-WebSocket-Key", "in": "header", "required": true,
+              "schema": {"type": "string", "contentEncoding": "base64", "minLength": 24, "maxLength": 24}
+            }
+          ],
+          "responses": {
+            "101": {
+              "description": "WebSocket (RFC 6455) from here on",
+              "headers": {
+                "Upgrade": {"schema": {"const": "websocket"}},
+                "Connection": {"schema": {"const": "Upgrade"}},
+                "Sec-WebSocket-Accept": {"schema": {"type": "string"}}
+              }
+            },
+            "400": {
+              "description": "The parameter params or Sec-WebSocket-Key is malformed; the text says what is wrong",
+              "content": {"text/plain": {"schema": {"type": "string"}}}
+            },
+            "401": {"$ref": "#/components/responses/Unauthorized"},
+            "403": {
+              "description": "The token lacks the permission tunnels.resources.read-only, or a page of another origin brings none",
+              "content": {"text/plain": {"schema": {"type": "string"}}}
+            },
+            "426": {
+              "description": "The request does not ask for version 13 of WebSocket",
+              "headers": {
+                "Upgrade": {"schema": {"const": "websocket"}},
+                "Sec-WebSocket-Version": {"schema": {"const": "13"}}
+              },
+              "content": {"text/plain": {"schema": {"type": "string"}}}
+            },
+            "503": {"$ref": "#/components/responses/Stopping"}
+          }
         }}
       },
       "components": {

@@ -275,7 +275,8 @@ final class HTTP1Downstream: Session, ByteChannelDelegate, HTTP1Receiver, HTTPDo
     turn.hasSentHead = true
     self.turn = turn
     let lives: HTTP1Serializer.Connection = request.minorVersion == 0 ? .keepAlive : .persistent
-    write(head, chunked: turn.isChunked, connection: turn.closesAfterResponse ? .close : lives)
+    let fate = turn.closesAfterResponse ? .close : lives
+    write(head, chunked: turn.isChunked, connection: head.headers.first("upgrade").map { .upgrade($0) } ?? fate)
   }
 
   private func write(_ head: HTTPResponseHead, chunked: Bool = false, connection: HTTP1Serializer.Connection) {
@@ -318,6 +319,22 @@ final class HTTP1Downstream: Session, ByteChannelDelegate, HTTP1Receiver, HTTPDo
 
   func upgrade(_ head: HTTPResponseHead, joining service: ByteChannel) {
     guard phase == .exchange else { return service.reset() }
+    sayFarewell(head)
+    splice = Splice(channel, service) { [self] _, _ in leave() }
+  }
+
+  func leaveHTTP(_ head: HTTPResponseHead) -> ByteChannel? {
+    guard phase == .exchange else { return nil }
+    sayFarewell(head)
+    channel.delegate = nil
+    channel.readStop()
+    handler.connectionEnded()
+    sessions.remove(self)
+    return channel
+  }
+
+  /// Sends the last response.
+  private func sayFarewell(_ head: HTTPResponseHead) {
     let name = head.status == 101 ? head.headers.first("upgrade") ?? turn?.request.head.upgrade : nil
     write(head, connection: name.map { .upgrade($0) } ?? .persistent)
     output.flush()
@@ -325,7 +342,6 @@ final class HTTP1Downstream: Session, ByteChannelDelegate, HTTP1Receiver, HTTPDo
     phase = .upgraded
     timer?.close()
     timer = nil
-    splice = Splice(channel, service) { [self] _, _ in leave() }
   }
 
   func abort() {

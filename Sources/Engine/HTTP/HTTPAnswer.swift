@@ -32,6 +32,7 @@ extension HTTPResponseHead {
     case 408: "Request Timeout"
     case 414: "URI Too Long"
     case 421: "Misdirected Request"
+    case 426: "Upgrade Required"
     case 431: "Request Header Fields Too Large"
     case 501: "Not Implemented"
     case 502: "Bad Gateway"

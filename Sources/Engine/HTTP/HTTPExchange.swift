@@ -98,6 +98,14 @@ final class HTTPExchange {
     respondEnd()
   }
 
+  /// Goes on without HTTP: the client's channel is the handler's from here on, and nobody reads it. Nothing when that is
+  /// too late.
+  func leaveHTTP(_ head: HTTPResponseHead) -> ByteChannel? {
+    guard response == .awaited, let side = downstream else { return nil }
+    finish(cleanly: true)
+    return side.leaveHTTP(head)
+  }
+
   // MARK: What the service's side reports
 
   func respondInterim(_ head: HTTPResponseHead) {
@@ -186,6 +194,8 @@ protocol HTTPDownstream: AnyObject {
   func sendEnd()
   /// A response that ends HTTP: what follows is joined with a service's channel, which nobody reads at the moment.
   func upgrade(_ head: HTTPResponseHead, joining channel: ByteChannel)
+  /// The same without a service: gives the client's channel away.
+  func leaveHTTP(_ head: HTTPResponseHead) -> ByteChannel?
   /// Ends the response so that the client sees that it is not complete.
   func abort()
   /// Lets out what was sent; comes at the end of every event that sent something, unless the response ended with it.

@@ -11,7 +11,7 @@ public enum HTTP1Serializer {
     /// For peers that speak HTTP/1.0 and asked for it.
     case keepAlive
     case close
-    /// A change to another protocol is asked for or agreed to.
+    /// A change to another protocol is asked for, agreed to or offered.
     case upgrade(String)
   }
 

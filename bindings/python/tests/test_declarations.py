@@ -119,7 +119,7 @@ def test_the_codes_with_an_exception_of_their_own_exist() -> None:
     [
         "RSTREAM_FORWARD_OPENED = 0, RSTREAM_FORWARD_CLOSED = 1",
         f"RSTREAM_TUNNELS = {inventory.TUNNELS}, RSTREAM_CLIENTS = {inventory.CLIENTS}",
-        f"RSTREAM_WATCH_RECONNECT = {watch._RECONNECT}",
+        f"RSTREAM_WATCH_RECONNECT = {watch._RECONNECT}, RSTREAM_WATCH_WEBSOCKET = {watch._WEBSOCKET}",
         ", ".join(f"RSTREAM_DOCTOR_{name.upper()} = {value}" for value, name in enumerate(diagnosis._STATUSES)),
     ],
 )

@@ -308,7 +308,8 @@ class Client:
         Args:
             tunnels: which tunnels; all when None.
             clients: which clients; all when None.
-            transport: "sse".
+            transport: "sse" for server-sent events, or "websocket": then an engine that is
+                silent for 90 s is noticed.
             reconnect: begin again after the connection was lost, the engine has stopped
                 or too many events were not taken, with pauses that grow up to 30 s; each
                 time the first event is another snapshot, which replaces what was known.
@@ -316,12 +317,12 @@ class Client:
                 the third with the error ``ERR_RSTREAM_WATCH_OVERLOAD``.
 
         Raises:
-            UnsupportedFeatureError: ``ERR_RSTREAM_WATCH_TRANSPORT``, for "websocket".
+            UnsupportedFeatureError: ``ERR_RSTREAM_WATCH_TRANSPORT``, for another transport.
             RuntimeError: ``ERR_RSTREAM_CLIENT_CLOSED``.
         """
         self._ensure_open()
         check_transport(transport)
-        stream = EventStream(lambda: EventQueue(self._usable(), tunnels, clients, reconnect))
+        stream = EventStream(lambda: EventQueue(self._usable(), tunnels, clients, transport, reconnect))
         self._watches.add(stream)
         return stream
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from librstream._native import NativeClient
 from librstream.errors import RstreamError, RuntimeError, UnsupportedFeatureError
@@ -20,6 +20,7 @@ from librstream.inventory import CLIENTS, TUNNELS, ClientFilters, TunnelFilters,
 WatchTransport = Literal["sse", "websocket"]
 
 _RECONNECT = 1
+_WEBSOCKET = 2
 #: What may wait to be taken: so many events, and so many bytes when it is more than one.
 _MOST_EVENTS = 4096
 _MOST_BYTES = 16 << 20
@@ -137,13 +138,14 @@ class EventQueue:
         native: NativeClient,
         tunnels: TunnelFilters | None,
         clients: ClientFilters | None,
+        transport: WatchTransport,
         reconnect: bool,
     ) -> None:
         self._native = native
         self._driver = native.driver
         self._tunnels = tunnels
         self._clients = clients
-        self._reconnect = reconnect
+        self._flags = (_WEBSOCKET if transport == "websocket" else 0) | (_RECONNECT if reconnect else 0)
         self._payloads: collections.deque[bytes] = collections.deque()
         self._bytes = 0
         self._news = asyncio.Event()
@@ -165,8 +167,7 @@ class EventQueue:
                     None if filters is None else stack.enter_context(native_filters(library, resource, filters))
                     for resource, filters in ((TUNNELS, self._tunnels), (CLIENTS, self._clients))
                 )
-                flags = _RECONNECT if self._reconnect else 0
-                self._handle = self._native.watch(tunnels, clients, flags, event_number)
+                self._handle = self._native.watch(tunnels, clients, self._flags, event_number)
             library.watch_on_end(self._handle, callbacks.event, end_number)
         except BaseException:
             self._forget()
@@ -207,7 +208,7 @@ class EventQueue:
         self._news.set()
 
     def _overload(self) -> None:
-        if self._reconnect:
+        if self._flags & _RECONNECT:
             # Begins again, with a snapshot, when what is here has been taken.
             self._end()
         else:
@@ -252,9 +253,10 @@ class EventQueue:
 
 def check_transport(transport: str) -> None:
     """Refuses what this package cannot watch over."""
-    if transport != "sse":
+    if transport not in get_args(WatchTransport):
         raise UnsupportedFeatureError(
-            f'watch: the transport {transport!r} is not supported; "sse" is', code="ERR_RSTREAM_WATCH_TRANSPORT"
+            f'watch: the transport {transport!r} is not supported; "sse" and "websocket" are',
+            code="ERR_RSTREAM_WATCH_TRANSPORT",
         )
 
 

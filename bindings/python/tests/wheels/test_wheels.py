@@ -121,7 +121,7 @@ def test_the_bundled_one_needs_no_other_library(bundled: Environment) -> None:
     assert answer == f"hello {bundled.site}/librstream/_lib/librstream.so.1"
     carried = [path for path in maps.split() if path.startswith(str(bundled.site / "librstream"))]
     assert any("librstream.libs/libssl" in path for path in carried)
-    for name in ("libuv", "libjansson", "libyaml", "libhttp_parser", "librstream.so"):
+    for name in ("libuv", "libjansson", "libyaml", "libhttp_parser", "libwslay", "librstream.so"):
         assert not [path for path in maps.split() if f"/{name}" in path and path not in carried]
 
 

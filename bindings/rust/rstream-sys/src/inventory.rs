@@ -47,6 +47,9 @@ pub type rstream_watch_flags = c_int;
 /// Connect again when it is lost or ended: after 0.5 s, then later, at most 30 s.
 pub const RSTREAM_WATCH_RECONNECT: rstream_watch_flags = 1;
 
+/// Over WebSocket instead of server-sent events.
+pub const RSTREAM_WATCH_WEBSOCKET: rstream_watch_flags = 2;
+
 /// Something has happened. The first event of each connection is the snapshot "state.initial": what was known
 /// before is to be replaced by it. After it come "tunnel.created", "tunnel.updated", "tunnel.deleted",
 /// "client.created", "client.updated" and "client.deleted"; others are to be ignored.
@@ -57,8 +60,9 @@ pub type rstream_event_cb =
     Option<unsafe extern "C" fn(watch: *mut rstream_watch, event: *const rstream_event, data: *mut c_void)>;
 
 /// Tells when a watch ends by itself. `error` is NULL when the engine ended it in an orderly way, as one that stops
-/// does; otherwise what went wrong: the errors of lists, and RSTREAM_EEVENT_JSON. The handle still has to be
-/// closed.
+/// does (over WebSocket with the close code 1000, 1001 or none); otherwise what went wrong: the errors of lists,
+/// and RSTREAM_EEVENT_JSON. Other close codes are UV_ECONNRESET, or RSTREAM_EPROTOCOL where the engine blames the
+/// client; the message names them. The handle still has to be closed.
 ///
 /// - `watch`: the watch that has ended
 pub type rstream_watch_end_cb =
@@ -199,14 +203,19 @@ extern "C" {
     ///
     /// - `inventory`: may be NULL
     pub fn rstream_inventory_free(inventory: *mut rstream_inventory);
-    /// Watches tunnels and clients come and go (server-sent events of the engine's API). Nothing is lost or told twice
-    /// between the snapshot and what follows. How it ends, and that it could not even begin, tells
-    /// rstream_watch_on_end(). With RSTREAM_WATCH_RECONNECT a watch that has begun ends only when the engine refuses it
-    /// (RSTREAM_EENGINE_API_HTTP with a status below 500) or sends what is no event; gaps show as another snapshot.
+    /// Watches tunnels and clients come and go. Nothing is lost or told twice between the snapshot and what follows.
+    /// How it ends, and that it could not even begin, tells rstream_watch_on_end(). With RSTREAM_WATCH_RECONNECT a
+    /// watch that has begun ends only when the engine refuses it (RSTREAM_EENGINE_API_HTTP with a status below 500) or
+    /// sends what is no event; gaps show as another snapshot.
+    ///
+    /// The events are server-sent events of the engine's API (/api/sse), which may pause for as long as they like, or
+    /// with RSTREAM_WATCH_WEBSOCKET messages of a WebSocket (/api/websocket): then the engine is sent a ping every 20
+    /// s, and one that is silent for 90 s, or does not take a ping within 5 s, is taken for gone
+    /// (RSTREAM_EOPERATION_TIMEOUT).
     ///
     /// - `tunnels`: filters of RSTREAM_TUNNELS, copied; NULL means all
     /// - `clients`: filters of RSTREAM_CLIENTS, copied; NULL means all
-    /// - `flags`: 0 or RSTREAM_WATCH_RECONNECT
+    /// - `flags`: 0 or several of rstream_watch_flags
     /// - `out`: receives the watch; end it with rstream_watch_close()
     /// - `cb`: called for each event
     ///

@@ -15,6 +15,7 @@
 //! | engine | the embedded engine (engine.h) |
 //! | inventory | lists of tunnels and clients (inventory.h) |
 //! | watch | watching tunnels and clients come and go, over server-sent events (inventory.h) |
+//! | watch.websocket | the same over WebSocket: RSTREAM_WATCH_WEBSOCKET |
 //! | proxy.http | proxies by HTTP CONNECT: transport.proxy.http (config.h) |
 //! | proxy.socks5 | proxies by SOCKS5: transport.proxy.socks5 |
 //! | dns.override | name servers of one's own: transport.dns.override |

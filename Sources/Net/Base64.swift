@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Base64 with the standard alphabet and padding (RFC 4648, section 4).
-enum Base64 {
+public enum Base64 {
   private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-  static func encode(_ bytes: [UInt8]) -> String {
+  public static func encode(_ bytes: [UInt8]) -> String {
     var text: [UInt8] = []
     for start in stride(from: 0, to: bytes.count, by: 3) {
       let group = bytes[start..<min(start + 3, bytes.count)]
@@ -18,7 +18,7 @@ enum Base64 {
   }
 
   /// Text in lines of 64 characters, as PEM has it.
-  static func lines(_ text: String) -> String {
+  public static func lines(_ text: String) -> String {
     let bytes = Array(text.utf8)
     return stride(from: 0, to: bytes.count, by: 64).map { start in
       String(decoding: bytes[start..<min(start + 64, bytes.count)], as: UTF8.self) + "\n"
@@ -26,7 +26,7 @@ enum Base64 {
   }
 
   /// Nothing for other text, line breaks included.
-  static func decode(_ text: String) -> [UInt8]? {
+  public static func decode(_ text: String) -> [UInt8]? {
     let characters = Array(text.utf8)
     guard characters.count % 4 == 0 else { return nil }
     let padding = characters.reversed().prefix { $0 == UInt8(ascii: "=") }.count
