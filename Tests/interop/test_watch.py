@@ -18,7 +18,7 @@ from support.tokens import CREATE, LIST, mint
 from support.waiting import wait_until
 
 SECRET = "watch-test-secret-0123456789abcdef00"
-TRANSPORTS = pytest.mark.parametrize("transport", ["sse"])
+TRANSPORTS = pytest.mark.parametrize("transport", ["sse", "websocket"])
 
 
 @pytest.fixture
