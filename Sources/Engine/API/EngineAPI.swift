@@ -76,16 +76,15 @@ final class EngineAPI: HTTPHandler {
           return exchange.answer(403, "The token is restricted to some tunnels: it does not permit listing clients.")
         }
         exchange.answer(200, query.select(engine.clientsInOrder.lazy.map(\.record)) { grant.shown(.clients, $0) })
-      case .events:
+      case .events, .webSocket:
         var query = try WatchQuery(path: exchange.request.path)
         query.access = grant
         guard !engine.isDraining else { return exchange.answer(503, "The engine is shutting down.") }
-        EventStream.serve(exchange, query, engine)
-      case .webSocket:
-        var query = try WatchQuery(path: exchange.request.path)
-        query.access = grant
-        guard !engine.isDraining else { return exchange.answer(503, "The engine is shutting down.") }
-        WebSocketWatch.serve(exchange, query, engine)
+        if route == .events {
+          EventStream.serve(exchange, query, engine)
+        } else {
+          WebSocketWatch.serve(exchange, query, engine)
+        }
       }
     } catch {
       exchange.answer(400, error.message)
