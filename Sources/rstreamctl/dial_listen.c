@@ -2,8 +2,8 @@
 /* A local port whose connections each become a stream. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "address.h"
 #include "command.h"
 #include "dial.h"
 #include "output.h"
@@ -23,22 +23,6 @@ typedef struct port {
   uv_tcp_t listener;
   connection_t *connections;
 } port_t;
-
-static void text_of(const struct sockaddr_storage *address, char *text, size_t size) {
-  char host[46] = "";
-  bool is_v6 = address->ss_family == AF_INET6;
-  int number;
-  if (is_v6) {
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-    uv_ip6_name(v6, host, sizeof host);
-    number = ntohs(v6->sin6_port);
-  } else {
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-    uv_ip4_name(v4, host, sizeof host);
-    number = ntohs(v4->sin_port);
-  }
-  snprintf(text, size, is_v6 ? "[%s]:%d" : "%s:%d", host, number);
-}
 
 static void say_closed(const connection_t *connection, const char *error) {
   const pump_t *pump = &connection->pump;
@@ -125,7 +109,7 @@ static void on_connection(uv_stream_t *listener, int status) {
     struct sockaddr_storage address;
     int length = sizeof address;
     if (uv_tcp_getpeername(&connection->local.handle.tcp, (struct sockaddr *)&address, &length) == 0) {
-      text_of(&address, connection->peer, sizeof connection->peer);
+      address_text((struct sockaddr *)&address, connection->peer, sizeof connection->peer);
     }
     status = rstream_client_dial(port->values->client, port->values->target, on_dial, connection);
     connection->is_dialing = status == 0;
@@ -136,41 +120,12 @@ static void on_connection(uv_stream_t *listener, int status) {
   }
 }
 
-/* Reads "port", ":port", "host:port" or "[v6]:port". Returns 0 or libuv's code. */
-static int resolve(uv_loop_t *uv, const char *text, struct sockaddr_storage *address) {
-  char host[256] = "127.0.0.1";
-  const char *colon = strrchr(text, ':'), *number = colon ? colon + 1 : text;
-  if (colon && colon != text) {
-    size_t length = (size_t)(colon - text);
-    if (text[0] == '[' && colon[-1] == ']') {
-      text++;
-      length -= 2;
-    } else if (memchr(text, ':', length)) {
-      return UV_EINVAL;
-    }
-    if (length >= sizeof host) return UV_EINVAL;
-    memcpy(host, text, length);
-    host[length] = '\0';
-  }
-  char *end = NULL;
-  long value = strtol(number, &end, 10);
-  if (end == number || *end != '\0' || value < 0 || value > 65535 || *number == '+' || *number == '-') return UV_EINVAL;
-
-  uv_getaddrinfo_t request;
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-  int status = uv_getaddrinfo(uv, &request, NULL, host, number, &hints);
-  if (status != 0) return status;
-  memcpy(address, request.addrinfo->ai_addr, request.addrinfo->ai_addrlen);
-  uv_freeaddrinfo(request.addrinfo);
-  return 0;
-}
-
 static void say_listening(const port_t *port) {
   struct sockaddr_storage address;
   int length = sizeof address;
   char text[64] = "";
   if (uv_tcp_getsockname(&port->listener, (struct sockaddr *)&address, &length) == 0) {
-    text_of(&address, text, sizeof text);
+    address_text((struct sockaddr *)&address, text, sizeof text);
   }
   if (port->values->json) {
     json_line line = json_begin(stdout);
@@ -204,7 +159,7 @@ int dial_listen(dial_values *values) {
   values->session.on_end = on_session_end;
   int status = uv_tcp_init(&values->session.uv, &port.listener);
   port.listener.data = &port;
-  if (status == 0) status = resolve(&values->session.uv, values->listen_address, &address);
+  if (status == 0) status = address_read(&values->session.uv, values->listen_address, SOCK_STREAM, &address);
   if (status == 0) status = uv_tcp_bind(&port.listener, (struct sockaddr *)&address, 0);
   if (status == 0) status = uv_listen((uv_stream_t *)&port.listener, 512, on_connection);
   if (status == 0) {

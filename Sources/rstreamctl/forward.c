@@ -17,6 +17,7 @@ typedef struct forward_values {
   char *alpns;
   bool has_protocol;
   bool is_private;
+  bool is_udp;
   bool is_online;
   bool json;
 } forward_values;
@@ -47,6 +48,12 @@ static int set_private(void *values, const option_t *option, const char *value) 
 static int set_true(void *values, const option_t *option, const char *value) {
   (void)value;
   return set(values, option->setting, "true");
+}
+
+static int set_udp(void *values, const option_t *option, const char *value) {
+  (void)value;
+  ((forward_values *)values)->is_udp = true;
+  return set(values, option->setting, "datagram");
 }
 
 static int set_label(void *values, const option_t *option, const char *text) {
@@ -96,6 +103,7 @@ static const option_t options[] = {
     {"--name", "NAME", "name to dial a private tunnel by", set_property, "name"},
     {"--protocol", "PROTOCOL", "http, tls or tcp (http, unless --no-publish)", set_protocol, "protocol"},
     {"--no-publish", NULL, "private: reached by dialing only", set_private, "publish"},
+    {"--udp", NULL, "the local service is a UDP one; private, unless --protocol", set_udp, "type"},
     {"--label", "KEY=VALUE", "a label; may be given several times", set_label, NULL},
     {"--hostname", "NAME", "host name asked for", set_property, "hostname"},
     {"--port", "N", "published TCP port asked for", set_property, "port"},
@@ -249,7 +257,9 @@ static int run(const command_t *self, int argc, char **argv) {
     command_line line = options_read(self, argc, argv, &values, config);
     values.target = line.positional;
     status = line.exit_code;
-    if (!line.is_done && !values.has_protocol && !values.is_private) status = set(&values, "protocol", "http");
+    if (!line.is_done && !values.has_protocol && !values.is_private) {
+      status = values.is_udp ? set(&values, "publish", "false") : set(&values, "protocol", "http");
+    }
     if (!line.is_done && status == 0) status = connect_and_run(&values, config);
   }
   free(values.alpns);
@@ -265,11 +275,14 @@ const command_t forward_command = {
     .positional_help = "the local service: port, host:port or unix:/path",
     .about =
         "Connects to an engine, makes a tunnel and connects its streams to a local service until SIGINT or SIGTERM.\n"
-        "Without --protocol and --no-publish it is published as http.",
+        "Without --protocol, --no-publish and --udp it is published as http. With --udp the tunnel carries packets: "
+        "each\n"
+        "packet channel gets a UDP socket of its own, until no packet has come for 120 s.",
     .examples =
         "  rstreamctl forward 8080 --engine edge.example.com\n"
         "  rstreamctl forward 127.0.0.1:22 --protocol tcp --port 30022\n"
-        "  rstreamctl forward unix:/run/app.sock --no-publish --name app\n",
+        "  rstreamctl forward unix:/run/app.sock --no-publish --name app\n"
+        "  rstreamctl forward 53 --udp --name resolver\n",
     .options = options,
     .more_options = client_options,
     .run = run,
