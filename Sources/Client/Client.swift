@@ -10,6 +10,7 @@ public final class Client: LoopChild {
   public private(set) var settings: ClientSettings
   let transport: Transport
   let apiConnections: APIConnectionPool
+  let apiDiscovery = APIDiscovery()
   /// For watching over WebSocket.
   var webSocketTiming = WebSocketEvents.Timing()
   let engineSource: EngineSource

@@ -18,6 +18,12 @@ final class Transport {
   private let sessions = TLSSessionStore()
   /// Sessions belong to the protocol they were made for.
   private let apiSessions = TLSSessionStore()
+  /// For the API at another host than the engine's.
+  private let mtlsSessions = TLSSessionStore()
+  private var mtlsAPI: EngineAddress?
+  private let caFile: String?
+  /// Shows nothing of who the client is, and always verifies the engine. Made when it is needed.
+  private var anonymousContext: TLSContext?
   private let addresses: AddressCache
   let connectTimeout: UInt64
 
@@ -49,6 +55,7 @@ final class Transport {
     tls.alpn = [Self.alpn]
     context = try TLSContext(client: tls)
     apiContext = TLSContext(sharing: context, alpn: [Self.apiALPN])
+    caFile = settings.caFile
   }
 
   /// Goes to another engine from now on, on the way that the settings mean for that.
@@ -99,12 +106,41 @@ final class Transport {
     return open(endpoint, nil, nil, timeout, done)
   }
 
-  /// Connects to the HTTP API of the configured engine.
-  func connectToAPI(timeout: UInt64, _ done: @escaping Completion) -> OutgoingConnection {
+  /// Connects to the HTTP API.
+  func connectToAPI(
+    at target: APITarget = .engine, timeout: UInt64, _ done: @escaping Completion
+  ) -> OutgoingConnection {
+    switch target {
+    case .engine:
+      return openHTTP(engine, apiContext, apiSessions, timeout, done)
+    case .mtls(let address):
+      if address != mtlsAPI { mtlsSessions.removeAll() }
+      mtlsAPI = address
+      // The configured server name is the engine's: this host proves its own.
+      return openHTTP(
+        ServerEndpoint(host: address.host, port: address.port), apiContext, mtlsSessions, timeout, done)
+    }
+  }
+
+  /// Connects to the engine for HTTP, as somebody whom it does not know.
+  func connectAnonymously(timeout: UInt64, _ done: @escaping Completion) throws(Failure) -> OutgoingConnection {
+    var settings = TLSContext.ClientSettings()
+    settings.caFile = caFile
+    settings.allowsTLS12 = true
+    settings.alpn = [Self.apiALPN]
+    let context = if let anonymousContext { anonymousContext } else { try TLSContext(client: settings) }
+    anonymousContext = context
+    return openHTTP(engine, context, nil, timeout, done)
+  }
+
+  private func openHTTP(
+    _ endpoint: ServerEndpoint, _ context: TLSContext, _ sessions: TLSSessionStore?, _ timeout: UInt64,
+    _ done: @escaping Completion
+  ) -> OutgoingConnection {
     OutgoingConnection(
-      loop, to: engine, by: path, context: apiContext, sessions: apiSessions, addresses: addresses, ech: ech,
+      loop, to: endpoint, by: path, context: context, sessions: sessions, addresses: addresses, ech: ech,
       timeout: timeout
-    ) { [engine] result in
+    ) { result in
       done(
         result.flatMap { channel in
           // No answer at all means HTTP/1.1.
@@ -112,7 +148,8 @@ final class Transport {
           channel.reset()
           return .failure(
             Failure(
-              ErrorCode.tls, "\(engine.host):\(engine.port) did not agree on HTTP/1.1: it is not an rstream engine"))
+              ErrorCode.tls, "\(endpoint.host):\(endpoint.port) did not agree on HTTP/1.1: it is not an rstream engine")
+          )
         })
     }
   }

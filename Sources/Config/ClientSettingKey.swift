@@ -14,6 +14,7 @@ enum ClientSettingKey: String, SettingKey {
   case turnRealm = "turnRealm"
   case turnPort = "turnPort"
   case turnsPort = "turnsPort"
+  case mtlsAPIURL = "mtlsApiUrl"
   case headers = "headers"
   case token = "auth.token"
   case noToken = "auth.noToken"
@@ -78,6 +79,7 @@ enum ClientSettingKey: String, SettingKey {
       .execCommand:
       .path
     case .apiURL: .apiURL
+    case .mtlsAPIURL: .mtlsAPIURL
     case .engine: .engineAddress
     case .region: .region
     case .context, .projectEndpoint, .turnDomain, .turnRealm, .bindInterface, .storageKind, .storageProvider,

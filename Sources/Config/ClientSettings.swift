@@ -89,6 +89,8 @@ extension ClientSettings {
 
   /// The control plane.
   public var apiURL: APIURL? { text(.apiURL).flatMap { try? APIURL($0) } }
+  /// Where clients with a certificate find the engine's API; nothing when the engine has to tell.
+  public var mtlsAPI: EngineAddress? { text(.mtlsAPIURL).flatMap { try? MTLSAPIURL($0.trimmed()).address } }
   public var projectEndpoint: String? { text(.projectEndpoint)?.trimmed() }
   /// In lower case; nothing when the control plane is to choose.
   public var region: String? { text(.region).flatMap { try? Region.normalized($0) } }

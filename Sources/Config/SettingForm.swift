@@ -22,6 +22,7 @@ enum SettingForm {
   case listenAddress
   case portRange
   case apiURL
+  case mtlsAPIURL
   case region
   /// A JSON object of strings: headers for the control plane.
   case headers
@@ -98,6 +99,8 @@ enum SettingForm {
     switch self {
     case .apiURL:
       _ = try APIURL(value)
+    case .mtlsAPIURL:
+      _ = try MTLSAPIURL(value.trimmed())
     case .region:
       _ = try Region.normalized(value)
     case .headers:

@@ -70,4 +70,5 @@ public enum ErrorCode {
   public static let engineAPIPayload: Int32 = -10071
   public static let invalidFilter: Int32 = -10072
   public static let eventJSON: Int32 = -10073
+  public static let engineDiscovery: Int32 = -10075
 }

@@ -107,6 +107,7 @@ int exit_code_for(const rstream_error *error) {
     case RSTREAM_EOPERATION_TIMEOUT:
     case RSTREAM_ECONTROL_LIVENESS:
     case RSTREAM_EPROXY:
+    case RSTREAM_EENGINE_DISCOVERY:
       return EXIT_UNREACHABLE;
     case RSTREAM_EINVALID_LOCAL_ENDPOINT:
       return EXIT_USAGE;

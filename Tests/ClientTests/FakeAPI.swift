@@ -15,6 +15,8 @@ final class FakeAPI: ByteChannelDelegate {
     let connection: TLSChannel
     let lines: [String]
 
+    /// Whether the client has shown its certificate.
+    var hasCertificate: Bool { connection.peerCertificate == .trusted }
     var target: String { lines.first.map { String($0.split(separator: " ")[1]) } ?? "" }
 
     func field(_ name: String) -> String? {
@@ -41,6 +43,8 @@ final class FakeAPI: ByteChannelDelegate {
     settings.certificateFile = TestCertificate.certificateFile
     settings.keyFile = TestCertificate.keyFile
     settings.alpn = alpn
+    settings.requestsClientCertificate = true
+    settings.clientCAFile = TestCertificate.certificateFile
     let context = try TLSContext(server: settings)
     let any = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
     var accept: (SocketChannel) -> Void = { _ in }

@@ -39,7 +39,7 @@ struct ErrorCodeTests {
     (ErrorCode.proxy, RSTREAM_EPROXY),
     (ErrorCode.engineAPIHTTP, RSTREAM_EENGINE_API_HTTP),
     (ErrorCode.engineAPIPayload, RSTREAM_EENGINE_API_PAYLOAD), (ErrorCode.invalidFilter, RSTREAM_EINVALID_FILTER),
-    (ErrorCode.eventJSON, RSTREAM_EEVENT_JSON),
+    (ErrorCode.eventJSON, RSTREAM_EEVENT_JSON), (ErrorCode.engineDiscovery, RSTREAM_EENGINE_DISCOVERY),
   ])
   func isThatOfTheHeader(code: Int32, header: rstream_errno) {
     #expect(code == header.rawValue)

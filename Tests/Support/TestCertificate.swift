@@ -6,7 +6,12 @@ public enum TestCertificate {
   public static var certificateFile: String { files.certificate }
   public static var keyFile: String { files.key }
 
-  private static let files: (certificate: String, key: String) = {
+  /// One that has nothing to do with the other.
+  public static let strangerFile = make().certificate
+
+  private static let files = make()
+
+  private static func make() -> (certificate: String, key: String) {
     var template = Array("/tmp/rstream-tests-XXXXXX".utf8CString)
     let directory = String(cString: mkdtemp(&template))
     let (certificate, key) = ("\(directory)/cert.pem", "\(directory)/key.pem")
@@ -15,5 +20,5 @@ public enum TestCertificate {
       + "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout \(key) -out \(certificate) 2>/dev/null"
     system(command)
     return (certificate, key)
-  }()
+  }
 }

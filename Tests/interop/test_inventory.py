@@ -10,7 +10,6 @@ import time
 import pytest
 from rstream import ClientFilters, TunnelFilters
 
-from support.certificates import Authority
 from support.ctl import unique
 from support.fake_api import FakeAPI, response
 from support.official import official_client
@@ -173,16 +172,6 @@ def test_what_is_asked(fake):
     }
     assert third.path == "/api/clients" and third.params == {"filters": {"protocol_version": "1.4.5"}}
     assert api.alpns == ["http/1.1"] * 3
-
-
-def test_a_client_certificate_and_no_token(fake, tmp_path):
-    authority_directory = tmp_path / "authority"
-    authority_directory.mkdir()
-    authority = Authority(authority_directory)
-    certificate, key = authority.issue("agent", client=True)
-    api = fake(client_ca=authority.ca_file)
-    assert listed("tunnels", api, "--cert", certificate, "--key", key) == []
-    assert api.certificates[0] and "authorization" not in api.requests[0].headers
 
 
 def test_the_engines_certificate_is_verified(fake):

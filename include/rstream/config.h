@@ -15,6 +15,7 @@
  * | turnRealm                           | string | -       | their realm |
  * | turnPort                            | int    | 3478    | 1..65535: their port for TURN |
  * | turnsPort                           | int    | 5349    | 1..65535: their port for TURN over TLS |
+ * | mtlsApiUrl                          | url    | -       | engine's API for client certificates, https://host[:port]/api |
  * | headers                             | json   | -       | more headers for the control plane: an object |
  * | auth.token                          | string | -       | bearer token; excludes the client certificate |
  * | auth.noToken                        | bool   | false   | use no token even if there is one |

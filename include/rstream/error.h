@@ -64,7 +64,8 @@ extern "C" {
   XX(ENGINE_API_HTTP, -10070, "ERR_RSTREAM_ENGINE_API_HTTP", "the engine's API answered with an error")                \
   XX(ENGINE_API_PAYLOAD, -10071, "ERR_RSTREAM_ENGINE_API_PAYLOAD", "the engine's API answered something unexpected")   \
   XX(INVALID_FILTER, -10072, "ERR_RSTREAM_INVALID_FILTER", "a filter is unknown or its value is invalid")              \
-  XX(EVENT_JSON, -10073, "ERR_RSTREAM_EVENT_JSON", "an event of the engine is no JSON")
+  XX(EVENT_JSON, -10073, "ERR_RSTREAM_EVENT_JSON", "an event of the engine is no JSON")                                \
+  XX(ENGINE_DISCOVERY, -10075, "ERR_RSTREAM_ENGINE_DISCOVERY", "invalid or unavailable mTLS API discovery")
 
 /** librstream's codes. RSTREAM_ERRNO_MAP has their names and short texts. */
 typedef enum rstream_errno {
@@ -114,7 +115,8 @@ typedef enum rstream_errno {
   RSTREAM_EENGINE_API_HTTP = -10070,              /**< the engine's API answered with another status than success */
   RSTREAM_EENGINE_API_PAYLOAD = -10071,           /**< the engine's API answered something else than was asked for */
   RSTREAM_EINVALID_FILTER = -10072,               /**< a filter is unknown or its value is invalid */
-  RSTREAM_EEVENT_JSON = -10073                    /**< an event of the engine is no JSON */
+  RSTREAM_EEVENT_JSON = -10073,                   /**< an event of the engine is no JSON */
+  RSTREAM_EENGINE_DISCOVERY = -10075 /**< the engine does not tell where client certificates are for its API */
 } rstream_errno;
 
 /**

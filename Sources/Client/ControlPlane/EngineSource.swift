@@ -59,8 +59,10 @@ extension Client {
       })
   }
 
-  /// Has the engine looked up anew next time, when it was not the engine that refused.
+  /// Has the engine and its API looked up anew next time, when it was not the engine that refused.
   func learn(from failure: Failure) {
-    if failure.code != ErrorCode.engine { engineSource.forget() }
+    guard failure.code != ErrorCode.engine else { return }
+    engineSource.forget()
+    apiDiscovery.forget()
   }
 }

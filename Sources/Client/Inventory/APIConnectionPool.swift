@@ -13,6 +13,8 @@ final class APIConnectionPool {
   }
 
   private let loop: Loop
+  /// Where those that wait lead to.
+  private var target = APITarget.engine
   /// The one used last is the last.
   private var idle: [Entry] = []
   private var isClosed = false
@@ -23,21 +25,23 @@ final class APIConnectionPool {
   init(_ loop: Loop) { self.loop = loop }
 
   /// A connection for one request; it comes back by itself when it can take another.
-  func adopt(_ channel: ByteChannel) -> APIConnection {
+  func adopt(_ channel: ByteChannel, to target: APITarget) -> APIConnection {
     APIConnection(
-      channel, onIdle: { [weak self] connection in self?.put(connection) },
+      channel, onIdle: { [weak self] connection in self?.put(connection, target) },
       onLost: { [weak self] connection in self?.drop(connection) })
   }
 
-  /// The waiting connection that was used last.
-  func take() -> APIConnection? {
+  /// The waiting connection that was used last. Those to another target are not needed any more.
+  func take(to target: APITarget) -> APIConnection? {
+    if target != self.target { removeAll() }
+    self.target = target
     guard let entry = idle.popLast() else { return nil }
     entry.timer.close()
     return entry.connection
   }
 
-  private func put(_ connection: APIConnection) {
-    guard !isClosed else { return connection.close() }
+  private func put(_ connection: APIConnection, _ target: APITarget) {
+    guard !isClosed, target == self.target else { return connection.close() }
     if idle.count >= Self.limit { end(idle.removeFirst()) }
     let timer = LoopTimer(loop, after: Self.lifetime) { [weak self, weak connection] in
       guard let self, let connection else { return }

@@ -18,6 +18,7 @@ final class APIRequest: ClientMember, APIResponseReceiver {
   private let client: Client
   private let attempt: String
   private let path: String
+  private var target: APITarget
   private let timeout: UInt64
   private var completion: Completion?
   private var deadline: LoopTimer?
@@ -32,10 +33,13 @@ final class APIRequest: ClientMember, APIResponseReceiver {
   /// - Parameters:
   ///   - attempt: what is being done, for errors
   ///   - path: below /api, with its query
-  init(_ client: Client, _ attempt: String, _ path: String, _ completion: @escaping Completion) {
+  init(
+    _ client: Client, _ attempt: String, _ path: String, to target: APITarget, _ completion: @escaping Completion
+  ) {
     self.client = client
     self.attempt = attempt
     self.path = path
+    self.target = target
     self.completion = completion
     timeout = Self.timeout(client)
     deadline = LoopTimer(client.loop, after: timeout) { [self] in
@@ -44,14 +48,14 @@ final class APIRequest: ClientMember, APIResponseReceiver {
     attemptTimer = LoopTimer(client.loop, after: timeout * Self.firstAttempt.percent / Self.firstAttempt.of) { [self] in
       tryAgain(or: timedOut())
     }
-    if let waiting = client.apiConnections.take() { begin(over: waiting) } else { connect() }
+    if let waiting = client.apiConnections.take(to: target) { begin(over: waiting) } else { connect() }
   }
 
   private func connect() {
-    outgoing = client.transport.connectToAPI(timeout: timeout) { [self] result in
+    outgoing = client.transport.connectToAPI(at: target, timeout: timeout) { [self] result in
       outgoing = nil
       switch result {
-      case .success(let channel): begin(over: client.apiConnections.adopt(channel))
+      case .success(let channel): begin(over: client.apiConnections.adopt(channel, to: target))
       case .failure(let failure): tryAgain(or: failure.during(attempt))
       }
     }
@@ -59,7 +63,7 @@ final class APIRequest: ClientMember, APIResponseReceiver {
 
   private func begin(over connection: APIConnection) {
     self.connection = connection
-    connection.send(client.apiRequestHead(path, accept: "application/json"), to: self)
+    connection.send(client.apiRequestHead(path, to: target, accept: "application/json"), to: self)
   }
 
   private func timedOut() -> Failure { Self.timedOut(attempt, timeout) }
@@ -77,6 +81,7 @@ final class APIRequest: ClientMember, APIResponseReceiver {
 
   /// What failed before may work on a new connection, unless it is about who the engine is.
   private func tryAgain(or failure: Failure) {
+    client.apiDiscovery.forget()
     guard mayTryAgain, Self.isPassing(failure) else { return finish(.failure(failure)) }
     mayTryAgain = false
     dropAttempt()
@@ -85,7 +90,17 @@ final class APIRequest: ClientMember, APIResponseReceiver {
     attemptTimer = LoopTimer(client.loop, after: UInt64.random(in: Self.pause)) { [self] in
       attemptTimer?.close()
       attemptTimer = nil
+      connectAgain()
+    }
+  }
+
+  private func connectAgain() {
+    client.whenAPIIsKnown(attempt) { [self] target in
+      guard completion != nil else { return }
+      self.target = target
       connect()
+    } orElse: { [self] failure in
+      finish(.failure(failure))
     }
   }
 

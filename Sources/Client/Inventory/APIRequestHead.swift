@@ -5,8 +5,8 @@ import RstreamNet
 extension Client {
   /// A GET of the engine's API, with the client's token where it has one.
   /// - Parameter path: below /api, encoded
-  func apiRequestHead(_ path: String, accept contentType: String) -> [UInt8] {
-    var head = apiRequest(path)
+  func apiRequestHead(_ path: String, to target: APITarget = .engine, accept contentType: String) -> [UInt8] {
+    var head = apiRequest(path, to: target)
     head.headers.append("Accept", contentType)
     var bytes: [UInt8] = []
     HTTP1Serializer.append(head, to: &bytes)
@@ -14,25 +14,32 @@ extension Client {
   }
 
   /// The same, asking for WebSocket.
-  func apiRequestHead(_ path: String, webSocketKey key: String) -> [UInt8] {
-    var head = apiRequest(path)
+  func apiRequestHead(_ path: String, to target: APITarget, webSocketKey key: String) -> [UInt8] {
+    var head = apiRequest(path, to: target)
     head.askForWebSocket(key: key)
     var bytes: [UInt8] = []
     HTTP1Serializer.append(head, connection: .upgrade("websocket"), to: &bytes)
     return bytes
   }
 
-  private func apiRequest(_ path: String) -> HTTPRequestHead {
+  private func apiRequest(_ path: String, to target: APITarget) -> HTTPRequestHead {
+    let address =
+      switch target {
+      case .engine: settings.engine
+      case .mtls(let address): address
+      }
     var head = HTTPRequestHead(
-      method: "GET", scheme: "https", authority: settings.engine.map(Self.authority) ?? "",
+      method: "GET", scheme: "https", authority: address.map(Self.authority) ?? "",
       path: Array("/api\(path)".utf8))
-    head.headers.append("User-Agent", "\(ClientIdentity.agent)/\(LibraryVersion.text)")
+    head.headers.append("User-Agent", Self.userAgent)
     if let token = settings.token { head.headers.append("Authorization", "Bearer \(token)") }
     return head
   }
 
+  static var userAgent: String { "\(ClientIdentity.agent)/\(LibraryVersion.text)" }
+
   /// What the Host header says: the port only where it is not that of https.
-  private static func authority(_ engine: EngineAddress) -> String {
+  static func authority(_ engine: EngineAddress) -> String {
     guard engine.port == EngineAddress.defaultPort else { return engine.text }
     return engine.host.utf8.contains(UInt8(ascii: ":")) ? "[\(engine.host)]" : engine.host
   }

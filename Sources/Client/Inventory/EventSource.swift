@@ -29,25 +29,25 @@ final class ServerSentEvents: EventSource, APIResponseReceiver {
   private var refusal: [UInt8] = []
 
   /// - Parameter query: "" or "?params=..."
-  init(_ client: Client, query: String, _ handlers: EventSourceHandlers) {
+  init(_ client: Client, _ target: APITarget, query: String, _ handlers: EventSourceHandlers) {
     self.client = client
     self.handlers = handlers
     path = "/sse\(query)"
     let timeout = APIRequest.timeout(client)
     timer = LoopTimer(client.loop, after: timeout) { [self] in end(APIRequest.timedOut(Watch.attempt, timeout)) }
-    outgoing = client.transport.connectToAPI(timeout: timeout) { [self] result in
+    outgoing = client.transport.connectToAPI(at: target, timeout: timeout) { [self] result in
       outgoing = nil
       switch result {
-      case .success(let channel): begin(over: channel)
+      case .success(let channel): begin(over: channel, to: target)
       case .failure(let failure): end(failure.during(Watch.attempt))
       }
     }
   }
 
-  private func begin(over channel: ByteChannel) {
+  private func begin(over channel: ByteChannel, to target: APITarget) {
     let connection = APIConnection(channel, onIdle: { $0.close() }, onLost: { _ in })
     self.connection = connection
-    connection.send(client.apiRequestHead(path, accept: "text/event-stream"), to: self)
+    connection.send(client.apiRequestHead(path, to: target, accept: "text/event-stream"), to: self)
   }
 
   func cancel() {

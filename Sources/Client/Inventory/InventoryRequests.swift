@@ -70,8 +70,8 @@ extension Client {
   }
 
   private func ask(_ attempt: String, _ path: String, _ done: @escaping APIRequest.Completion) {
-    whenEngineIsKnown(attempt) { [self] in
-      add(APIRequest(self, attempt, path, done))
+    whenAPIIsKnown(attempt) { [self] target in
+      add(APIRequest(self, attempt, path, to: target, done))
     } orElse: {
       done(.failure($0))
     }

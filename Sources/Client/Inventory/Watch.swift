@@ -43,11 +43,11 @@ public final class Watch: ClientMember {
   private func open() {
     let handlers = EventSourceHandlers(
       event: { [weak self] in self?.received($0) }, end: { [weak self] in self?.sourceEnded($0) })
-    client.whenEngineIsKnown(Self.attempt) { [self] in
+    client.whenAPIIsKnown(Self.attempt) { [self] target in
       guard !isOver else { return }
       switch transport {
-      case .serverSentEvents: source = ServerSentEvents(client, query: query, handlers)
-      case .webSocket: source = WebSocketEvents(client, query: query, handlers)
+      case .serverSentEvents: source = ServerSentEvents(client, target, query: query, handlers)
+      case .webSocket: source = WebSocketEvents(client, target, query: query, handlers)
       }
     } orElse: {
       handlers.end($0)

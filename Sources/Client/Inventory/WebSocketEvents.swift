@@ -31,26 +31,26 @@ final class WebSocketEvents: EventSource, APIResponseReceiver, WebSocketDelegate
   private var refusal: [UInt8] = []
 
   /// - Parameter query: "" or "?params=..."
-  init(_ client: Client, query: String, _ handlers: EventSourceHandlers) {
+  init(_ client: Client, _ target: APITarget, query: String, _ handlers: EventSourceHandlers) {
     self.client = client
     self.handlers = handlers
     timing = client.webSocketTiming
     path = "/websocket\(query)"
     let timeout = APIRequest.timeout(client)
     timer = LoopTimer(client.loop, after: timeout) { [self] in end(APIRequest.timedOut(Watch.attempt, timeout)) }
-    outgoing = client.transport.connectToAPI(timeout: timeout) { [self] result in
+    outgoing = client.transport.connectToAPI(at: target, timeout: timeout) { [self] result in
       outgoing = nil
       switch result {
-      case .success(let channel): ask(over: channel)
+      case .success(let channel): ask(over: channel, at: target)
       case .failure(let failure): end(failure.during(Watch.attempt))
       }
     }
   }
 
-  private func ask(over channel: ByteChannel) {
+  private func ask(over channel: ByteChannel, at target: APITarget) {
     let connection = APIConnection(channel, onIdle: { $0.close() }, onLost: { _ in })
     self.connection = connection
-    connection.send(client.apiRequestHead(path, webSocketKey: key), mayLeaveHTTP: true, to: self)
+    connection.send(client.apiRequestHead(path, to: target, webSocketKey: key), mayLeaveHTTP: true, to: self)
   }
 
   func cancel() {

@@ -16,7 +16,7 @@ enum OpenAPIDocument {
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}
       },
       "servers": [{"url": "/api"}],
-      "security": [{"bearer": []}],
+      "security": [{"bearer": []}, {"certificate": []}],
       "paths": {
         "/openapi.json": {"get": {
           "operationId": "getDescription",
@@ -47,7 +47,8 @@ enum OpenAPIDocument {
           "summary": "Whether the token is accepted",
           "responses": {
             "200": {"$ref": "#/components/responses/Status"},
-            "401": {"$ref": "#/components/responses/Unauthorized"}
+            "401": {"$ref": "#/components/responses/Unauthorized"},
+            "403": {"$ref": "#/components/responses/Forbidden"}
           }
         }},
         "/tunnels": {"get": {
@@ -106,7 +107,7 @@ enum OpenAPIDocument {
           "operationId": "watch",
           "summary": "What comes and goes, as server-sent events",
           "description": "The first event is a snapshot, state.initial; all that happens after it follows.",
-          "security": [{"bearer": []}, {"address": []}],
+          "security": [{"bearer": []}, {"certificate": []}, {"address": []}],
           "parameters": [{
             "name": "params", "in": "query",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/WatchQuery"}}}
@@ -176,6 +177,10 @@ enum OpenAPIDocument {
             "type": "http", "scheme": "bearer",
             "description": "A static token or a JSON Web Token of the engine. An open engine answers without one."
           },
+          "certificate": {
+            "type": "mutualTLS",
+            "description": "At the address in /.well-known/rstream/engine of the engine's host, and without a token."
+          },
           "address": {
             "type": "apiKey", "in": "query", "name": "rstream.token",
             "description": "For browsers: a JSON Web Token that ends within the hour and permits only to look."
@@ -199,7 +204,7 @@ enum OpenAPIDocument {
             "content": {"text/plain": {"schema": {"type": "string"}}}
           },
           "Forbidden": {
-            "description": "The token lacks the permission tunnels.resources.read-only",
+            "description": "The token lacks the permission tunnels.resources.read-only, or is restricted to less",
             "content": {"text/plain": {"schema": {"type": "string"}}}
           },
           "Stopping": {
@@ -207,15 +212,14 @@ enum OpenAPIDocument {
             "content": {"text/plain": {"schema": {"type": "string"}}}
           },
           "NotFound": {
-            "description": "There is no live tunnel with this id",
+            "description": "There is no live tunnel with this id, or not for this token",
             "content": {"text/plain": {"schema": {"type": "string"}}}
           }
         },
         "schemas": {
           "Tunnel": {
             "type": "object",
-            "description": "What is not set is left out.",
-            "required": ["id", "client_id", "status"],
+            "description": "What is not set, or not for this token, is left out.",
             "properties": {
               "id": {"type": "string"},
               "creation_date": {"type": "string", "format": "date-time"},

@@ -89,6 +89,7 @@ enum class errc : int {
   engine_api_payload = RSTREAM_EENGINE_API_PAYLOAD,
   invalid_filter = RSTREAM_EINVALID_FILTER,
   event_json = RSTREAM_EEVENT_JSON,
+  engine_discovery = RSTREAM_EENGINE_DISCOVERY,
 };
 
 /// The category of every std::error_code made here: values are the negative codes of the C API.

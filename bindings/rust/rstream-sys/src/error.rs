@@ -153,6 +153,9 @@ pub const RSTREAM_EINVALID_FILTER: rstream_errno = -10072;
 /// An event of the engine is no JSON.
 pub const RSTREAM_EEVENT_JSON: rstream_errno = -10073;
 
+/// The engine does not tell where client certificates are for its API.
+pub const RSTREAM_EENGINE_DISCOVERY: rstream_errno = -10075;
+
 /// Codes that an engine sends (rstream_error_engine_code()). The engine may send others: treat them by their
 /// thousand: 1 authorization, 2 request, 3 not found, 4 state, 5 feature, 6 unavailable, 7 capacity, 8 conflict, 9
 /// internal.
