@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datagram tunnels: packets framed on streams, between wire-level peers and our engine."""
+"""Datagram tunnels: packets framed on streams, between wire-level peers and our programs, and the private cases of the
+official matrix with real protocols inside: QUIC by aioquic, SCTP by usrsctp, DTLS by OpenSSL.
+"""
+
+import socket
 
 import pytest
 
-from support import wire
+from support import dtls, quic, wire
+from support.certificates import Authority
+from support.sctp import SCTPClient, SCTPServer
 
 SIZES = [0, 1, 1200, 1472, 16384, 65535]
 
@@ -57,3 +63,96 @@ def test_too_long_a_packet_ends_its_channel(tls_client, name):
     near.write(b"\0\1\0\0")
     far.expect_end()
     crosses(*tls_client.pair(control, name), [100])
+
+
+# -- our programs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["tls"])
+def transport(request):
+    return ["--config-set", f"transport.mode={request.param}"]
+
+
+@pytest.fixture
+def tunnelled(engine, forward, dial, name):
+    """Carries packets to a local UDP port: tunnelled(address, arguments of both) -> local UDP port."""
+
+    def start(address, transport, *properties):
+        agent = forward(engine, address, name, ["--udp", "--no-publish", *transport, *properties])
+        dialer = dial(engine, name, arguments=["--udp", *transport])
+        start.programs = agent, dialer
+        return dialer.port
+
+    return start
+
+
+def test_packets_through_our_programs(tunnelled, udp_echo, transport):
+    """Each local sender is a channel of its own, and answers find the way back."""
+    port = tunnelled(udp_echo.address, transport)
+    senders = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(5)]
+    for sender in senders:
+        sender.settimeout(10)
+        sender.connect(("127.0.0.1", port))
+    for size in (1, 1000):
+        for number, sender in enumerate(senders):
+            sender.send(f"n{number}".encode() * size)
+        for number, sender in enumerate(senders):
+            assert sender.recv(10_000) == f"N{number}".encode() * size
+    assert len(udp_echo.peers) == 5
+    for sender in senders:
+        sender.close()
+
+
+def test_sizes_of_packets(tunnelled, udp_echo):
+    """Framed packets are as long as UDP packets can be, and may be empty."""
+    port = tunnelled(udp_echo.address, ["--config-set", "transport.mode=tls"])
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.settimeout(10)
+        sender.connect(("127.0.0.1", port))
+        for size in (0, 1, 1472, 9000, 65507):
+            sender.send(b"x" * size)
+            assert sender.recv(65536) == b"X" * size
+
+
+def test_quic_inside(tunnelled, transport, tmp_path):
+    """A QUIC server behind a datagram tunnel: a stream and a datagram."""
+    authority = Authority(tmp_path)
+    streams = []
+
+    def serve(connection, event):
+        match event:
+            case quic.events.StreamDataReceived():
+                streams.append(event.data)
+                connection.send_stream_data(event.stream_id, event.data, event.end_stream)
+            case quic.events.DatagramFrameReceived():
+                connection._quic.send_datagram_frame(event.data)
+
+    server = quic.Server(authority.issue("localhost"), ["rstream-datagram-echo"], on_event=serve)
+    port = tunnelled(f"127.0.0.1:{server.port}", transport)
+    client = quic.Client(port, authority.ca_file, alpn=["rstream-datagram-echo"])
+    connection = client.connect()
+    stream = connection.open_stream()
+    stream.write(b"ping-quic", end=True)
+    assert stream.read_all() == b"ping-quic"
+    connection.send_datagram(b"dg-quic")
+    assert connection.receive_datagram(5) == b"dg-quic"
+    client.close()
+    server.close()
+
+
+def test_sctp_inside(tunnelled, transport):
+    with SCTPServer() as server:
+        port = tunnelled(server.address, transport)
+        with SCTPClient(port) as client:
+            assert client.connect().exchange(b"ping-sctp") == b"ping-sctp"
+
+
+def test_dtls_inside(tunnelled, transport, tmp_path):
+    authority = Authority(tmp_path)
+    alpn = "rstream-dtls-echo"
+    with dtls.DTLSServer(*authority.issue("localhost"), alpn) as server:
+        port = tunnelled(server.address, transport)
+        with dtls.connect(port, authority.ca_file, alpn) as end:
+            assert end.alpn == alpn
+            end.write(b"ping-dtls")
+            assert end.read() == b"ping-dtls"

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DTLS by OpenSSL: a client and a server that echoes, each for one association on a UDP socket."""
+
+import socket
+import threading
+import time
+
+from OpenSSL import SSL
+
+_MTU = 1200
+_RESEND_SECONDS = 0.3
+
+
+class DTLSEnd:
+    """One end of an association. Blocking; for one thread."""
+
+    def __init__(self, packets, context, closed=None):
+        self._packets = packets
+        self.closed = closed or threading.Event()
+        self.tls = SSL.Connection(context, None)
+        self.tls.set_ciphertext_mtu(_MTU)
+
+    @property
+    def alpn(self):
+        return self.tls.get_alpn_proto_negotiated().decode()
+
+    def _step(self, operation, timeout=10.0):
+        """Calls until it succeeds, moving packets meanwhile, and repeating ours when the peer says nothing."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                result = operation()
+                self._flush()
+                return result
+            except SSL.WantReadError:
+                self._flush()
+            if time.monotonic() > deadline:
+                raise TimeoutError("the DTLS peer did not answer")
+            if self.closed.is_set():
+                raise ConnectionError("closed by another thread")
+            self._packets.settimeout(_RESEND_SECONDS)
+            try:
+                packet = self._packets.recv(65536)
+            except TimeoutError:
+                self.tls.DTLSv1_handle_timeout()
+                continue
+            except ConnectionRefusedError:
+                continue  # nobody listened for an earlier packet
+            self.tls.bio_write(packet)
+
+    def _flush(self):
+        try:
+            data = self.tls.bio_read(1 << 20)
+        except SSL.WantReadError:
+            return
+        while data:
+            # Every record is a packet of its own: its length is behind a header of eleven bytes.
+            end = 13 + int.from_bytes(data[11:13], "big")
+            self._packets.send(data[:end])
+            data = data[end:]
+
+    def shake_hands(self):
+        self._step(self.tls.do_handshake)
+        return self
+
+    def write(self, data):
+        self._step(lambda: self.tls.send(data))
+
+    def read(self, timeout=10.0):
+        return self._step(lambda: self.tls.recv(65536), timeout)
+
+    def close(self):
+        self._packets.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def connect(port, ca_file, alpn, server_name="localhost"):
+    """A verified association, its handshake done."""
+    context = SSL.Context(SSL.DTLS_CLIENT_METHOD)
+    context.load_verify_locations(ca_file)
+    context.set_verify(SSL.VERIFY_PEER)
+    context.set_alpn_protos([alpn.encode()])
+    packets = socket.socket(type=socket.SOCK_DGRAM)
+    packets.connect(("127.0.0.1", port))
+    end = DTLSEnd(packets, context)
+    end.tls.set_tlsext_host_name(server_name.encode())
+    end.tls.set_connect_state()
+    return end.shake_hands()
+
+
+class DTLSServer:
+    """Echoes what comes from its first client."""
+
+    def __init__(self, certificate, key, alpn):
+        self._context = SSL.Context(SSL.DTLS_SERVER_METHOD)
+        self._context.use_certificate_chain_file(certificate)
+        self._context.use_privatekey_file(key)
+        self._context.set_alpn_select_callback(lambda _, offered: alpn.encode() if alpn.encode() in offered else b"")
+        self._packets = socket.socket(type=socket.SOCK_DGRAM)
+        self._packets.bind(("127.0.0.1", 0))
+        self.port = self._packets.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        try:
+            _, peer = self._packets.recvfrom(65536, socket.MSG_PEEK)
+            if peer is None:
+                return
+            self._packets.connect(peer)
+            end = DTLSEnd(self._packets, self._context, self._closed)
+            end.tls.set_accept_state()
+            end.shake_hands()
+            while True:
+                end.write(end.read(60))
+        except (OSError, SSL.Error):
+            pass  # the test is over
+
+    def close(self):
+        self._closed.set()
+        # Wakes a thread that waits for the first packet.
+        try:
+            self._packets.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._thread.join(5)
+        self._packets.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
