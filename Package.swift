@@ -57,6 +57,7 @@ let package = Package(
     system("YAML", "yaml"),
     system("LDNS", "ldns"),
     system("QUIC", "ngtcp2", "ngtcp2_crypto_gnutls", "gnutls"),
+    system("HTTP3", "nghttp3"),
     system("PKCS11"),
     system("Wslay", "wslay"),
 
@@ -67,7 +68,7 @@ let package = Package(
     .target(
       name: "RstreamNet",
       dependencies: [
-        "RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser", "CLDNS", "CPKCS11", "CQUIC", "CWslay",
+        "RstreamWire", "CUV", "COpenSSL", "CPlatform", "CHTTPParser", "CHTTP3", "CLDNS", "CPKCS11", "CQUIC", "CWslay",
       ],
       path: "Sources/Net", swiftSettings: common),
     .target(

@@ -10,8 +10,9 @@ nonisolated(unsafe) private let featureWords = StableString(features.joined(sepa
 
 private let features =
   [
-    "transport.tls", "tunnel.bytestream", "tunnel.forward", "stream.fd", "engine", "inventory", "proxy.http",
-    "proxy.socks5",
+    "transport.tls", "transport.quic", "tunnel.bytestream", "tunnel.forward", "stream.fd", "engine", "inventory",
+    "proxy.http",
+    "proxy.socks5", "proxy.connect-udp",
     "dns.override", "dns.tls", "dns.dnssec", "bind", "mptcp", "doctor", "watch", "tunnel.datagram",
     "watch.websocket",
   ] + (EncryptedHello.isAvailable ? ["ech"] : [])

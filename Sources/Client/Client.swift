@@ -124,7 +124,6 @@ public final class Client: LoopChild {
     state = .closing
     apiConnections.close()
     identityProvider?.close()
-    transport.close()
     for member in members.values { member.clientIsClosing() }
     loop.later { [self] in closeWhenEmpty() }
   }
@@ -132,6 +131,7 @@ public final class Client: LoopChild {
   private func closeWhenEmpty() {
     guard state == .closing, members.isEmpty else { return }
     state = .closed
+    transport.finish()
     let reports = onClosed
     onClosed = []
     for report in reports { report() }

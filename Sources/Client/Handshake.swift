@@ -15,7 +15,7 @@ final class Handshake: MessageChannelDelegate {
   private let check: Check?
   private let answerTimeout: UInt64
   private var completion: Completion?
-  private var connection: OutgoingConnection?
+  private var connection: (any ConnectionAttempt)?
   private var messages: MessageChannel?
   private var timer: LoopTimer?
   /// Whether the request has been written: trying again on another connection is not safe any more.
@@ -27,7 +27,7 @@ final class Handshake: MessageChannelDelegate {
   ///   - check: nil when no answer is awaited
   init(
     _ loop: Loop, _ attempt: String, _ request: Message, answerTimeout: UInt64, check: Check?,
-    connect: (@escaping Transport.Completion) -> OutgoingConnection, completion: @escaping Completion
+    connect: (@escaping Transport.Completion) -> any ConnectionAttempt, completion: @escaping Completion
   ) {
     self.loop = loop
     self.attempt = attempt

@@ -2,11 +2,9 @@
 import RstreamConfig
 import RstreamNet
 
-/// The one way every connection of a client takes to the engine: TLS 1.3 with ALPN rstrm/1, one connection for the control
-/// channel and one for each stream, and with ALPN http/1.1 for the engine's API. Connections after the first of a kind
-/// resume its TLS session.
+/// The one way every connection of a client takes to the engine: over TLS or QUIC with ALPN rstrm/1 for the control channel
+/// and the streams, and over TLS with ALPN http/1.1 for the engine's API.
 final class Transport {
-  static let alpn = "rstrm/1"
   private static let apiALPN = "http/1.1"
 
   private let loop: Loop
@@ -14,8 +12,9 @@ final class Transport {
   private var engine: ServerEndpoint
   private let apiContext: TLSContext
   private var path: NetworkPath
-  private var ech: ECHSource
-  private let sessions = TLSSessionStore()
+  private let tls: TLSTransport
+  /// What the mode has chosen: TLS, QUIC, or whichever of them is first.
+  private let tunnels: any TunnelTransport
   /// Sessions belong to the protocol they were made for.
   private let apiSessions = TLSSessionStore()
   /// For the API at another host than the engine's.
@@ -34,39 +33,53 @@ final class Transport {
     self.loop = loop
     addresses = AddressCache(loop)
     connectTimeout = UInt64(settings.connectTimeoutMilliseconds)
-    path = try NetworkPath(network, trusting: settings.caFile)
-    ech = ECHSource(loop, on: path)
+    path = try NetworkPath(network, trusting: settings.caFile, for: settings.transportMode)
     // Nobody connects before the engine is known.
     engine = ServerEndpoint(
       host: settings.engine?.host ?? "", port: settings.engine?.port ?? 0, serverName: settings.serverName)
-    var tls = TLSContext.ClientSettings()
-    tls.caFile = settings.caFile
-    tls.skipsVerification = settings.insecureSkipVerify
+    var identity = TLSContext.ClientSettings()
+    identity.caFile = settings.caFile
+    identity.skipsVerification = settings.insecureSkipVerify
     do throws(ConfigError) {
       switch try settings.clientCertificate() {
       case nil: break
-      case .files(let certificate, let key): tls.identity = .files(certificate: certificate, key: key)
-      case .inline(let certificate, let key): tls.identity = .text(certificate: certificate, key: key)
-      case .exec, .pkcs11: tls.awaitsExternalIdentity = true
+      case .files(let certificate, let key): identity.identity = .files(certificate: certificate, key: key)
+      case .inline(let certificate, let key): identity.identity = .text(certificate: certificate, key: key)
+      case .exec, .pkcs11: identity.awaitsExternalIdentity = true
       }
     } catch {
       throw Failure(error)
     }
-    tls.alpn = [Self.alpn]
-    context = try TLSContext(client: tls)
+    identity.alpn = [TLSTransport.alpn]
+    context = try TLSContext(client: identity)
     apiContext = TLSContext(sharing: context, alpn: [Self.apiALPN])
     caFile = settings.caFile
+    tls = TLSTransport(loop, to: engine, by: path, context, addresses)
+    tunnels = try Self.tunnels(loop, settings, engine, path, identity, tls)
+  }
+
+  private static func tunnels(
+    _ loop: Loop, _ settings: ClientSettings, _ engine: ServerEndpoint, _ path: NetworkPath,
+    _ identity: TLSContext.ClientSettings, _ tls: TLSTransport
+  ) throws(Failure) -> any TunnelTransport {
+    guard settings.transportMode != .tls else { return tls }
+    let quic: Result<QUICTransport, Failure>
+    do throws(Failure) {
+      let credentials = try QUICCredentials(client: identity)
+      quic = .success(QUICTransport(loop, to: engine, by: path, credentials, QUICSettings(settings)))
+    } catch {
+      quic = .failure(error)
+    }
+    return settings.transportMode == .quic ? try quic.get() : AutoTransport(loop, tls: tls, quic: quic)
   }
 
   /// Goes to another engine from now on, on the way that the settings mean for that.
   func use(_ address: EngineAddress, _ network: NetworkSettings, _ settings: ClientSettings) throws(Failure) {
     let endpoint = ServerEndpoint(host: address.host, port: address.port, serverName: settings.serverName)
     guard endpoint != engine else { return }
-    path = try NetworkPath(network, trusting: settings.caFile)
-    ech.close()
-    ech = ECHSource(loop, on: path)
+    path = try NetworkPath(network, trusting: settings.caFile, for: settings.transportMode)
     engine = endpoint
-    sessions.removeAll()
+    tunnels.use(endpoint, by: path)
     apiSessions.removeAll()
   }
 
@@ -76,21 +89,21 @@ final class Transport {
     apiContext.useIdentity(of: context)
   }
 
-  /// Ends what goes on beside the connections, which end by themselves.
-  func close() { ech.close() }
+  /// Nobody connects any more, and what was opened has ended.
+  func finish() { tunnels.finish() }
 
-  typealias Completion = (Result<ByteChannel, Failure>) -> Void
+  typealias Completion = TunnelTransport.Completion
 
   /// Connects to the configured engine.
-  func connect(timeout: UInt64, _ done: @escaping Completion) -> OutgoingConnection {
-    open(engine, sessions, addresses, timeout, done)
+  func connect(timeout: UInt64, _ done: @escaping Completion) -> any ConnectionAttempt {
+    tunnels.connect(timeout: timeout, onStep: nil, done)
   }
 
   /// The same, remembering nothing and telling each step.
-  func connect(
-    timeout: UInt64, onStep: @escaping (OutgoingConnection.Step) -> Void, _ done: @escaping Completion
-  ) -> OutgoingConnection {
-    open(engine, nil, nil, timeout, onStep: onStep, done)
+  func connect(timeout: UInt64, onStep: @escaping TunnelTransport.OnStep, _ done: @escaping Completion)
+    -> any ConnectionAttempt
+  {
+    tunnels.connect(timeout: timeout, onStep: onStep, done)
   }
 
   /// The proxy and the name server on the way, for messages; nothing where there is none.
@@ -100,10 +113,10 @@ final class Transport {
   /// Connects to another node that a stream was redirected to. The configured server name belongs to the configured
   /// engine only: another node proves its own name.
   func connect(redirectedTo endpoint: ServerEndpoint, timeout: UInt64, _ done: @escaping Completion)
-    -> OutgoingConnection
+    -> any ConnectionAttempt
   {
     if endpoint.host == engine.host, endpoint.port == engine.port { return connect(timeout: timeout, done) }
-    return open(endpoint, nil, nil, timeout, done)
+    return tunnels.connect(redirectedTo: endpoint, timeout: timeout, done)
   }
 
   /// Connects to the HTTP API.
@@ -138,7 +151,7 @@ final class Transport {
     _ done: @escaping Completion
   ) -> OutgoingConnection {
     OutgoingConnection(
-      loop, to: endpoint, by: path, context: context, sessions: sessions, addresses: addresses, ech: ech,
+      loop, to: endpoint, by: path, context: context, sessions: sessions, addresses: addresses, ech: tls.ech,
       timeout: timeout
     ) { result in
       done(
@@ -151,33 +164,6 @@ final class Transport {
               ErrorCode.tls, "\(endpoint.host):\(endpoint.port) did not agree on HTTP/1.1: it is not an rstream engine")
           )
         })
-    }
-  }
-
-  private func open(
-    _ endpoint: ServerEndpoint, _ sessions: TLSSessionStore?, _ addresses: AddressCache?, _ timeout: UInt64,
-    onStep: ((OutgoingConnection.Step) -> Void)? = nil, _ done: @escaping Completion
-  ) -> OutgoingConnection {
-    OutgoingConnection(
-      loop, to: endpoint, by: path, context: context, sessions: sessions, addresses: addresses, ech: ech,
-      timeout: timeout, onStep: onStep
-    ) { result in
-      switch result {
-      case .failure(let failure):
-        done(.failure(failure))
-      case .success(let channel):
-        guard channel.negotiatedProtocol == Self.alpn else {
-          // What is no engine gets no token and is not waited for.
-          channel.reset()
-          return done(
-            .failure(
-              Failure(
-                ErrorCode.tls,
-                "\(endpoint.host):\(endpoint.port) did not agree on the protocol rstrm/1: it is not an rstream engine"))
-          )
-        }
-        done(.success(channel))
-      }
     }
   }
 }

@@ -45,6 +45,9 @@ enum ClientSettingKey: String, SettingKey {
   case execMaximumConcurrency = "auth.mtls.storage.exec.maxConcurrency"
   case execPassedVariables = "auth.mtls.storage.exec.passEnv"
   case mode = "transport.mode"
+  case congestionControl = "transport.quic.congestionControl"
+  case qlogDirectory = "transport.quic.qlogDirectory"
+  case keyLogFile = "transport.quic.keyLogFile"
   case bindMode = "transport.bind.mode"
   case bindInterface = "transport.bind.interface"
   case bindAddress = "transport.bind.address"
@@ -76,7 +79,7 @@ enum ClientSettingKey: String, SettingKey {
   var form: SettingForm {
     switch self {
     case .configFile, .certificateFile, .keyFile, .caFile, .proxyCAFile, .storageModule, .storageCertificateFile,
-      .execCommand:
+      .execCommand, .qlogDirectory, .keyLogFile:
       .path
     case .apiURL: .apiURL
     case .mtlsAPIURL: .mtlsAPIURL
@@ -98,6 +101,7 @@ enum ClientSettingKey: String, SettingKey {
     case .execTimeout: .duration
     case .execMaximumConcurrency: .number(0...32)
     case .mode: .transportMode
+    case .congestionControl: .choice(["cubic", "bbr"])
     case .bindMode: .choice(["address", "interface"])
     case .bindAddress: .address
     case .ipFamily: .choice(["ipv4", "ipv6"])
@@ -116,7 +120,8 @@ enum ClientSettingKey: String, SettingKey {
     case .apiURL: "https://rstream.io"
     case .turnPort: "3478"
     case .turnsPort: "5349"
-    case .mode: "auto"
+    case .mode: "tls"
+    case .congestionControl: "cubic"
     case .execTimeout: "5s"
     case .execMaximumConcurrency: "1"
     case .zeroRtt, .heartbeatEnabled, .racesAddresses: "true"

@@ -2,7 +2,7 @@
 
 /// How a client reaches its engine.
 public enum TransportMode: Sendable {
-  /// The best there is.
+  /// QUIC where it gets through, TLS where it does not.
   case auto
   case tls
   case quic
@@ -97,7 +97,10 @@ extension ClientSettings {
   /// For requests to the control plane, never to the engine.
   public var headers: HeaderList { merged(.headers, .controlPlane) }
 
-  public var transportMode: TransportMode { text(.mode).flatMap { try? TransportMode(setting: $0) } ?? .auto }
+  public var transportMode: TransportMode { text(.mode).flatMap { try? TransportMode(setting: $0) } ?? .tls }
+  public var congestionControl: String { text(.congestionControl) ?? "cubic" }
+  public var qlogDirectory: String? { text(.qlogDirectory) }
+  public var keyLogFile: String? { text(.keyLogFile) }
   public var caFile: String? { text(.caFile) }
   public var serverName: String? { text(.serverName)?.trimmed() }
   public var insecureSkipVerify: Bool { flag(.insecureSkipVerify) }

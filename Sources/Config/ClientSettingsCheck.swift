@@ -74,10 +74,14 @@ extension ClientSettings {
   // MARK: Transport
 
   private func checkTransport() throws(ConfigError) {
-    if transportMode == .quic { throw unsupported(.mode, "QUIC transport; set it to tls or auto") }
-  }
-
-  private func unsupported(_ key: Key, _ what: String) -> ConfigError {
-    ConfigError(.unsupportedTransport, "\(named(key)): not supported by this build, which has no \(what)")
+    guard transportMode == .quic else { return }
+    switch try clientCertificate() {
+    case .exec, .pkcs11:
+      throw ConfigError(
+        .unsupportedTransport,
+        "\(named(.mode)): QUIC cannot use \(certificateSetting), a client certificate whose key is elsewhere; "
+          + "set it to tls or auto")
+    default: break
+    }
   }
 }

@@ -21,6 +21,16 @@ public struct NetworkSettings: Equatable, Sendable {
     public var caFile: String?
     public var serverName: String?
     public var insecureSkipVerify: Bool
+
+    /// How QUIC asks this proxy to carry UDP: nothing for SOCKS5, which has a way of its own.
+    public func connectUDP() throws(ConfigError) -> ConnectUDPTemplate? {
+      guard url.scheme != .socks5 else { return nil }
+      let template = try ConnectUDPTemplate(url)
+      guard username == nil, headers.headers.isEmpty else {
+        throw ConfigError(.invalidConfig, "UDP over this proxy: CONNECT-UDP takes no credentials and no headers")
+      }
+      return template
+    }
   }
 
   public var localAddress: String?
@@ -115,9 +125,15 @@ extension ClientSettings {
     if url.scheme != .socks5, username?.utf8.contains(UInt8(ascii: ":")) == true {
       throw refusal(.proxyUsername, "a user name for an HTTP proxy cannot contain a colon")
     }
-    return NetworkSettings.Proxy(
+    let proxy = NetworkSettings.Proxy(
       url: url, username: username, password: password, headers: proxyHeaders, caFile: text(.proxyCAFile),
       serverName: text(.proxyServerName)?.trimmed(), insecureSkipVerify: flag(.proxyInsecureSkipVerify))
+    if transportMode == .quic {
+      do { _ = try proxy.connectUDP() } catch {
+        throw error.at(isFromEnvironment ? "the proxy of the environment" : named(.proxyHTTP))
+      }
+    }
+    return proxy
   }
 
   private var isFromEnvironment: Bool { text(.proxyHTTP) == nil && text(.proxySOCKS5) == nil }

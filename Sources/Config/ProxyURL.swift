@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The URL of a proxy taken apart: scheme://[user:password@]host[:port]. A path is allowed and ignored.
+/// The URL of a proxy taken apart: scheme://[user:password@]host[:port][/path][?query]. Only CONNECT-UDP looks at what
+/// follows the port.
 public struct ProxyURL: Equatable, Sendable {
   public enum Scheme: Equatable, Sendable {
     case http
@@ -24,6 +25,8 @@ public struct ProxyURL: Equatable, Sendable {
   public let username: String?
   /// Percent-decoded; "" when the URL carries a user name only.
   public let password: String?
+  /// Path and query as they were written, "" where there are none.
+  public let target: String
 
   /// An HTTP proxy: http:// or https://.
   public static func http(_ text: String) throws(ConfigError) -> ProxyURL {
@@ -63,9 +66,10 @@ public struct ProxyURL: Equatable, Sendable {
     } else {
       throw refusal("the scheme is missing; expected \(expected)")
     }
-    if let end = rest.firstIndex(where: { [UInt8(ascii: "/"), UInt8(ascii: "?"), UInt8(ascii: "#")].contains($0) }) {
-      rest = rest[..<end]
-    }
+    if let fragment = rest.firstIndex(of: UInt8(ascii: "#")) { rest = rest[..<fragment] }
+    let end = rest.firstIndex { [UInt8(ascii: "/"), UInt8(ascii: "?")].contains($0) } ?? rest.endIndex
+    target = String(decoding: rest[end...], as: UTF8.self)
+    rest = rest[..<end]
     if let at = rest.lastIndex(of: UInt8(ascii: "@")) {
       let parts = rest[..<at].split(separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false)
       guard let user = parts.first.flatMap(percentDecoded),

@@ -174,7 +174,7 @@ public final class OutgoingConnection {
         switch result {
         case .success(let open):
           tell(.proxied)
-          secure(open)
+          secure(open.channel)
         case .failure(let failure):
           addresses?.forget(endpoint)
           finish(.failure(failure.during(attempt)))

@@ -406,7 +406,10 @@ struct Loading {
   }
 
   @Test(arguments: [
-    ("mode: quic", ConfigError.Kind.unsupportedTransport), ("useQuic: true", .unsupportedTransport),
+    ("mode: quic, proxy: {http: \"http://p\"}", ConfigError.Kind.invalidConfig),
+    ("useQuic: true, proxy: {http: \"https://p/udp\"}", .invalidConfig),
+    ("mode: quic, proxy: {http: \"https://p\", username: u, password: p}", .invalidConfig),
+    ("mode: quic, proxy: {http: \"https://p\", headers: {X: y}}", .invalidConfig),
     ("dns: {tls: true}", .invalidConfig), ("dns: {dnssec: true}", .invalidConfig),
     ("mode: fast", .invalidConfig), ("mode: 1", .invalidConfig), ("useQuic: \"true\"", .invalidConfig),
     ("proxy: {http: \"http://p\", socks5: p}", .invalidConfig),
@@ -419,7 +422,9 @@ struct Loading {
   }
 
   @Test(arguments: [
-    "mode: Auto", "mode: tls", "useQuic: false", "useQuic: no", "mptcp: false", "proxy: {fromEnvironment: false}",
+    "mode: Auto", "mode: tls", "mode: quic", "useQuic: true", "mode: auto, proxy: {http: \"http://p\"}",
+    "mode: quic, proxy: {http: \"https://p\"}", "mode: quic, proxy: {socks5: p, username: u, password: p}",
+    "mode: QUIC, proxy: {http: \"https://p/{target_host}/{target_port}\"}", "useQuic: false", "useQuic: no", "mptcp: false", "proxy: {fromEnvironment: false}",
     "bind: {mode: other}", "bind: {mode: interface, address: 1.2.3.4}", "ipFamily: any", "dns: {tls: false}",
     "bind: {interface: eth0, mode: interface}", "bind: {address: 1.2.3.4}", "ipFamily: ipv4", "mptcp: true",
     "dns: {override: \"1.1.1.1\"}", "proxy: {http: \"http://p\"}", "proxy: {socks5: p}",

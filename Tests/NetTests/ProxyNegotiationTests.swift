@@ -9,6 +9,7 @@ private struct Dialogue {
   var said: [[UInt8]] = []
   /// Bytes left behind the proxy's last word; nil while more has to arrive.
   var rest: [UInt8]?
+  var bound: ProxyTarget?
   private var input: [UInt8] = []
 
   init(_ negotiation: any ProxyNegotiation) {
@@ -36,17 +37,19 @@ private struct Dialogue {
       switch step {
       case .wait: return
       case .send(let answer): said.append(answer)
-      case .open: rest = input
+      case .open(let bound):
+        rest = input
+        self.bound = bound
       }
     }
   }
 }
 
-struct SOCKS5ConnectTests {
+struct SOCKS5RequestTests {
   private func dialogue(_ host: String, _ user: String? = nil, _ password: String = "") throws -> Dialogue {
     var server = ProxyServer(.socks5, host: "proxy", port: 1080)
     if let user { server.credentials = .init(username: user, password: password) }
-    return Dialogue(try SOCKS5Connect(server, to: ProxyTarget(host: host, port: 443)))
+    return Dialogue(try SOCKS5Request(.connect, server, to: ProxyTarget(host: host, port: 443)))
   }
 
   private func failure(_ dialogue: Dialogue, _ answer: [UInt8]) -> String {
@@ -65,6 +68,21 @@ struct SOCKS5ConnectTests {
     try talk.hear([5, 0, 0, 1, 127, 0, 0, 1, 0x1F, 0x90] + Array("early".utf8), inPieces: inPieces)
     #expect(talk.said == [[5, 1, 0], [5, 1, 0, 3, 12] + Array("edge.example".utf8) + [1, 0xBB]])
     #expect(talk.rest == Array("early".utf8))
+  }
+
+  @Test func asksForAUDPRelay() throws {
+    var talk = Dialogue(try SOCKS5Request.association(ProxyServer(.socks5, host: "proxy", port: 1080)))
+    try talk.hear([5, 0, 5, 0, 0, 1, 192, 0, 2, 9, 0x1F, 0x90])
+    #expect(talk.said == [[5, 1, 0], [5, 3, 0, 1, 0, 0, 0, 0, 0, 0]])
+    #expect(talk.bound == ProxyTarget(host: "192.0.2.9", port: 8080) && talk.rest == [])
+    var v6 = Dialogue(try SOCKS5Request.association(ProxyServer(.socks5, host: "proxy", port: 1080)))
+    try v6.hear([5, 0, 5, 0, 0, 4] + [UInt8](repeating: 0, count: 15) + [1, 0, 53])
+    #expect(v6.bound == ProxyTarget(host: "::1", port: 53))
+    var name = Dialogue(try SOCKS5Request.association(ProxyServer(.socks5, host: "proxy", port: 1080)))
+    try name.hear([5, 0, 5, 0, 0, 3, 5] + Array("relay".utf8) + [0, 53])
+    #expect(name.bound == ProxyTarget(host: "relay", port: 53))
+    let refused = Dialogue(try SOCKS5Request.association(ProxyServer(.socks5, host: "proxy", port: 1080)))
+    #expect(failure(refused, [5, 0, 5, 7, 0, 1]) == "it could not relay UDP: command not supported")
   }
 
   @Test func authenticatesAndConnectsToAddresses() throws {
@@ -171,5 +189,28 @@ struct HTTPConnectTests {
     #expect(failure(huge).contains("larger than 16384 bytes"))
     #expect(failure(huge, inPieces: false).contains("larger than 16384 bytes"))
     #expect(failure("HTTP/1.1 200 OK\r\n") == "waits")
+  }
+}
+
+struct SOCKS5DatagramTests {
+  @Test func namesTheTarget() throws {
+    #expect(
+      try SOCKS5Datagram.header(to: ProxyTarget(host: "192.0.2.7", port: 443)) == [0, 0, 0, 1, 192, 0, 2, 7, 1, 0xBB])
+    #expect(
+      try SOCKS5Datagram.header(to: ProxyTarget(host: "edge", port: 1)) == [0, 0, 0, 3, 4] + "edge".utf8 + [0, 1])
+    #expect(throws: Failure.self) { try SOCKS5Datagram.header(to: ProxyTarget(host: "", port: 1)) }
+  }
+
+  @Test(
+    arguments: [
+      ([0, 0, 0, 1, 1, 2, 3, 4, 0, 1, 42], 10), ([0, 0, 0, 1, 1, 2, 3, 4, 0, 1], 10),
+      ([0, 0, 0, 3, 1, 65, 0, 1, 42], 8),
+      ([0, 0, 0, 4] + [UInt8](repeating: 0, count: 19), 22), ([0, 0, 1, 1, 1, 2, 3, 4, 0, 1, 42], nil),
+      ([1, 0, 0, 1, 1, 2, 3, 4, 0, 1, 42], nil), ([0, 0, 0, 2, 1, 2, 3, 4, 0, 1, 42], nil),
+      ([0, 0, 0, 3, 9, 65, 0, 1], nil),
+      ([0, 0, 0], nil), ([], nil),
+    ] as [([UInt8], Int?)])
+  func findsThePayload(_ datagram: [UInt8], _ start: Int?) {
+    #expect(datagram.withUnsafeBytes { SOCKS5Datagram.payloadStart(of: $0) } == start)
   }
 }

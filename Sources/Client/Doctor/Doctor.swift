@@ -18,7 +18,7 @@ public final class Doctor: LoopChild {
   private var worst = Finding.Status.pass
   private var begin = uv_hrtime()
   private var client: Client?
-  private var connection: OutgoingConnection?
+  private var connection: (any ConnectionAttempt)?
   private var clock: ClockCheck?
   private var hasEnded = false
 
@@ -165,7 +165,7 @@ public final class Doctor: LoopChild {
 
   private func secured(_ channel: ByteChannel) {
     let session = channel as? TLSChannel
-    let detail = "\(session?.sessionDescription ?? "TLS"), protocol \(Transport.alpn)"
+    let detail = "\(session?.sessionDescription ?? "TLS"), protocol \(TLSTransport.alpn)"
     let days = session?.peerCertificateDays
     channel.reset()
     if let days, days < Self.certificateDays {

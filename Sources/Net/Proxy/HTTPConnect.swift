@@ -56,7 +56,7 @@ struct HTTPConnect: ProxyNegotiation {
         // An interim response precedes the one that counts.
         if (100..<200).contains(head.status), head.status != 101 { continue }
         guard head.status == 200 else { throw refusal(head) }
-        return (end, .open)
+        return (end, .open(bound: nil))
       }
       return (0, .wait)
     } catch let failure as Failure {

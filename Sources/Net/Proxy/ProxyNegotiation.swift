@@ -15,12 +15,13 @@ enum ProxyStep: Equatable {
   case wait
   case send([UInt8])
   /// The connection to the target begins behind the consumed bytes.
-  case open
+  /// - Parameter bound: the address the proxy named as its own side of it, where it did
+  case open(bound: ProxyTarget?)
 }
 
 /// Runs a negotiation over a connection to the proxy. Time limits are the caller's.
 final class ProxyHandshake: ByteChannelDelegate {
-  typealias Completion = (Result<ByteChannel, Failure>) -> Void
+  typealias Completion = (Result<(channel: ByteChannel, bound: ProxyTarget?), Failure>) -> Void
 
   private var channel: ByteChannel?
   private var negotiation: any ProxyNegotiation
@@ -52,7 +53,7 @@ final class ProxyHandshake: ByteChannelDelegate {
         switch step {
         case .wait: return
         case .send(let answer): channel.write(answer)
-        case .open: return open()
+        case .open(let bound): return open(bound)
         }
       }
     } catch {
@@ -61,13 +62,13 @@ final class ProxyHandshake: ByteChannelDelegate {
   }
 
   /// What came behind the proxy's last word belongs to the target and stays in the channel.
-  private func open() {
+  private func open(_ bound: ProxyTarget?) {
     guard let channel else { return }
     self.channel = nil
     channel.delegate = nil
     channel.readStop()
     input.withUnsafeBytes { channel.unread($0) }
-    finish(.success(channel))
+    finish(.success((channel, bound)))
   }
 
   func channelReceivedEnd(_ channel: ByteChannel) {
@@ -87,7 +88,7 @@ final class ProxyHandshake: ByteChannelDelegate {
     finish(.failure(failure))
   }
 
-  private func finish(_ result: Result<ByteChannel, Failure>) {
+  private func finish(_ result: Result<(channel: ByteChannel, bound: ProxyTarget?), Failure>) {
     let report = completion
     completion = nil
     report?(result)

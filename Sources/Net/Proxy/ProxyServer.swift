@@ -28,6 +28,8 @@ public struct ProxyServer {
   public var headers: [(name: String, value: String)] = []
   /// What the TLS connection to an https proxy verifies; nil for other proxies.
   public var tls: TLSContext?
+  /// How it carries UDP over HTTP/3, or why it cannot; nothing where nobody is going to ask for that.
+  public var connectUDP: Result<ConnectUDPRequest, Failure>?
   /// Name to verify instead of `host`.
   public var serverName: String?
 
@@ -42,7 +44,7 @@ public struct ProxyServer {
   func negotiation(to target: ProxyTarget) throws(Failure) -> any ProxyNegotiation {
     switch kind {
     case .http, .https: HTTPConnect(self, to: target)
-    case .socks5: try SOCKS5Connect(self, to: target)
+    case .socks5: try SOCKS5Request(.connect, self, to: target)
     }
   }
 
@@ -56,7 +58,7 @@ func authority(_ host: String, _ port: UInt16) -> String {
 }
 
 /// Where a proxy is asked to connect to: a name for the proxy to look up, or an address.
-struct ProxyTarget {
+struct ProxyTarget: Equatable {
   let host: String
   let port: UInt16
   var authority: String { RstreamNet.authority(host, port) }

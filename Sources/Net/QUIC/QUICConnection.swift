@@ -66,6 +66,9 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   // Writing.
   var datagrams: DatagramQueue
   var prefersDatagram = false
+  /// Called when datagrams have left while `isCrowded`, and it is not so any more.
+  var onDatagramRoom: (() -> Void)?
+  var wasCrowded = false
   let routes: UnsafeMutablePointer<ngtcp2_path_storage>
   private var isScheduled = false
   private var timer: LoopTimer?

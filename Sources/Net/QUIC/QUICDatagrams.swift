@@ -31,6 +31,9 @@ extension QUICConnection {
     return true
   }
 
+  /// Whether half of the room for waiting datagrams is taken; `onDatagramRoom` tells when there is more again.
+  var isCrowded: Bool { datagrams.count >= settings.datagramQueue / 2 }
+
   /// Datagrams that were dropped here instead of being sent.
   public var droppedDatagrams: UInt64 { datagrams.dropped }
 }

@@ -38,6 +38,9 @@ public final class QUICStream: ByteChannel {
     held.removeAll()
   }
 
+  /// RFC 9000, section 2.1.
+  var isUnidirectional: Bool { id & 2 != 0 }
+
   public override var queuedBytes: Int { buffer.unsent }
   public override var peer: SocketAddress? { connection.peer }
 

@@ -44,8 +44,23 @@ extension QUICConnection {
     return add(id)
   }
 
+  /// Opens a stream that only this side writes to; nil when the peer allows no more at the moment.
+  func openUnidirectionalStream() throws(Failure) -> QUICStream? {
+    guard let raw, isOpen else {
+      throw Failure(UV_ECONNRESET.rawValue, "open a QUIC stream: the connection has ended")
+    }
+    var id: Int64 = -1
+    let status = ngtcp2_conn_open_uni_stream(raw, &id, nil)
+    if status == NGTCP2_ERR_STREAM_ID_BLOCKED { return nil }
+    guard status == 0 else { throw Self.failure(status, "open a QUIC stream") }
+    return add(id)
+  }
+
   /// Whether the peer allows one more stream now.
   public var canOpenStream: Bool { raw.map { isOpen && ngtcp2_conn_get_streams_bidi_left($0) > 0 } ?? false }
+
+  /// Whether there are streams that have not ended both ways.
+  public var hasStreams: Bool { streams.contains { $0 != nil } }
 
   private func add(_ id: Int64) -> QUICStream {
     let stream = QUICStream(self, id: id)

@@ -109,6 +109,7 @@ extension QUICConnection {
           raw, &route.pointee.path, NGTCP2_PKT_INFO_VERSION, &info, room, size, &accepted,
           UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_MORE), 0, &piece, datagram.isEmpty ? 0 : 1, now)
         if accepted != 0 {
+          if isCrowded { wasCrowded = true }
           datagrams.removeFirst()
           counters.datagramsSent &+= 1
         }
@@ -186,6 +187,10 @@ extension QUICConnection {
 
   /// Tells the owners of streams what came of their writes.
   func tellWriters() {
+    if wasCrowded, !isCrowded {
+      wasCrowded = false
+      onDatagramRoom?()
+    }
     guard !drained.isEmpty || !stopped.isEmpty else { return }
     let (drained, stopped) = (drained, stopped)
     self.drained.removeAll(keepingCapacity: true)

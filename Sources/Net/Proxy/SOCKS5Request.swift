@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// CONNECT through a SOCKS5 proxy (RFC 1928), with user name and password (RFC 1929) when there are some.
-struct SOCKS5Connect: ProxyNegotiation {
+/// A request to a SOCKS5 proxy (RFC 1928), with user name and password (RFC 1929) when there are some.
+struct SOCKS5Request: ProxyNegotiation {
+  /// RFC 1928, section 4.
+  enum Command: UInt8 {
+    case connect = 1
+    case udpAssociate = 3
+  }
+
   private enum Method {
     static let none: UInt8 = 0x00
     static let password: UInt8 = 0x02
@@ -10,15 +16,16 @@ struct SOCKS5Connect: ProxyNegotiation {
 
   private enum State { case method, authentication, reply }
 
+  private let command: Command
   private let target: ProxyTarget
+  private let address: [UInt8]
   private let credentials: ProxyServer.Credentials?
   private var state = State.method
 
   /// The name of the target and the credentials have at most 255 bytes each.
-  init(_ server: ProxyServer, to target: ProxyTarget) throws(Failure) {
-    guard (1...255).contains(target.host.utf8.count) else {
-      throw Failure(ErrorCode.invalidConfig, "SOCKS5 takes host names of 1 to 255 bytes")
-    }
+  init(_ command: Command, _ server: ProxyServer, to target: ProxyTarget) throws(Failure) {
+    self.command = command
+    address = try SOCKS5Address.encoded(target)
     if let credentials = server.credentials {
       guard credentials.username.utf8.count <= 255, credentials.password.utf8.count <= 255 else {
         throw Failure(ErrorCode.invalidConfig, "SOCKS5 takes user names and passwords of at most 255 bytes")
@@ -26,6 +33,11 @@ struct SOCKS5Connect: ProxyNegotiation {
     }
     self.target = target
     credentials = server.credentials
+  }
+
+  /// Asks for a UDP relay. The address packets will be sent from is not known beforehand (RFC 1928, section 4).
+  static func association(_ server: ProxyServer) throws(Failure) -> SOCKS5Request {
+    try SOCKS5Request(.udpAssociate, server, to: ProxyTarget(host: "0.0.0.0", port: 0))
   }
 
   func opening() -> [UInt8] {
@@ -80,34 +92,29 @@ struct SOCKS5Connect: ProxyNegotiation {
     return (2, .send(request))
   }
 
-  private var request: [UInt8] {
-    let port = [UInt8(target.port >> 8), UInt8(target.port & 0xFF)]
-    let address: [UInt8] =
-      switch SocketAddress(literal: target.host, port: 0)?.host {
-      case .v4(let value): [1] + (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * UInt32($0))) }
-      case .v6(let bytes): [4] + (0..<16).map { bytes[$0] }
-      default: [3, UInt8(truncatingIfNeeded: target.host.utf8.count)] + Array(target.host.utf8)
-      }
-    return [5, 1, 0] + address + port
-  }
+  private var request: [UInt8] { [5, command.rawValue, 0] + address }
 
   private func readReply(_ input: [UInt8]) throws(Failure) -> (Int, ProxyStep) {
     if let version = input.first, version != 5 { throw notSOCKS5(version) }
     guard input.count >= 2 else { return (0, .wait) }
     guard input[1] == 0 else {
-      throw Failure(ErrorCode.proxy, "it could not connect to \(target.authority): \(Self.reason(input[1]))")
+      throw Failure(ErrorCode.proxy, "it could not \(attempt): \(Self.reason(input[1]))")
     }
-    guard input.count >= 5 else { return (0, .wait) }
+    guard input.count >= 3 else { return (0, .wait) }
     guard input[2] == 0 else { throw Failure(ErrorCode.proxy, "its answer is not SOCKS5: the reserved byte is not 0") }
-    let addressLength: Int
-    switch input[3] {
-    case 1: addressLength = 4
-    case 3: addressLength = 1 + Int(input[4])
-    case 4: addressLength = 16
-    default: throw Failure(ErrorCode.proxy, "its answer has address type \(input[3]), which SOCKS5 does not know")
+    switch input.withUnsafeBytes({ SOCKS5Address.read($0, from: 3) }) {
+    case .incomplete: return (0, .wait)
+    case .unknown(let type):
+      throw Failure(ErrorCode.proxy, "its answer has address type \(type), which SOCKS5 does not know")
+    case .address(let bound, let end): return (end, .open(bound: bound))
     }
-    let length = 4 + addressLength + 2
-    return input.count < length ? (0, .wait) : (length, .open)
+  }
+
+  private var attempt: String {
+    switch command {
+    case .connect: "connect to \(target.authority)"
+    case .udpAssociate: "relay UDP"
+    }
   }
 
   private func notSOCKS5(_ version: UInt8) -> Failure {

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How a proxy is asked to carry UDP (RFC 9298).
+public struct ConnectUDPRequest {
+  /// For the QUIC connection to the proxy.
+  public let credentials: QUICCredentials
+  /// The path and query to ask for, for a host and a port.
+  public let path: (String, UInt16) -> String
+
+  public init(credentials: QUICCredentials, path: @escaping (String, UInt16) -> String) {
+    self.credentials = credentials
+    self.path = path
+  }
+}
+
+/// Connects to a proxy over QUIC and asks it for a way to a target.
+final class ConnectUDPOpening: ProxiedOpening {
+  /// Datagrams that may wait: what the connection inside sends at once, and as much again.
+  private static let datagramQueue = 128
+  /// Control stream and QPACK streams of the proxy, and some that nobody knows (RFC 9114, section 6.2).
+  private static let peerStreams: UInt64 = 8
+
+  private var outgoing: OutgoingQUIC?
+  private var tunnel: ConnectUDP?
+
+  init(
+    _ loop: Loop, _ proxy: ProxyServer, _ request: ConnectUDPRequest, to target: ProxyTarget, by path: NetworkPath,
+    _ settings: QUICSettings, _ completion: @escaping ProxiedPath.Completion
+  ) {
+    var settings = settings
+    settings.unidirectionalStreams = Self.peerStreams
+    settings.datagramQueue = Self.datagramQueue
+    var direct = path
+    direct.proxy = nil
+    let fields = ConnectUDP.fields(
+      authority: authority(proxy.host, proxy.port), path: request.path(target.host, target.port))
+    outgoing = OutgoingQUIC(
+      loop, to: proxy.endpoint, by: direct, request.credentials, alpn: [HTTP3Tunnel.alpn], settings,
+      timeout: settings.handshakeTimeout
+    ) { [self] result in
+      outgoing = nil
+      switch result {
+      case .success(let connection):
+        let tunnel = ConnectUDP(over: connection, asking: fields) { [self] result in
+          self.tunnel = nil
+          completion(result)
+        }
+        self.tunnel = tunnel
+        tunnel.start()
+      case .failure(let failure): completion(.failure(failure))
+      }
+    }
+  }
+
+  func cancel() {
+    outgoing?.cancel()
+    outgoing = nil
+    tunnel?.close()
+    tunnel = nil
+  }
+}
