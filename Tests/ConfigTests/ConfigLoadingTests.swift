@@ -424,7 +424,8 @@ struct Loading {
   @Test(arguments: [
     "mode: Auto", "mode: tls", "mode: quic", "useQuic: true", "mode: auto, proxy: {http: \"http://p\"}",
     "mode: quic, proxy: {http: \"https://p\"}", "mode: quic, proxy: {socks5: p, username: u, password: p}",
-    "mode: QUIC, proxy: {http: \"https://p/{target_host}/{target_port}\"}", "useQuic: false", "useQuic: no", "mptcp: false", "proxy: {fromEnvironment: false}",
+    "mode: QUIC, proxy: {http: \"https://p/{target_host}/{target_port}\"}", "useQuic: false", "useQuic: no",
+    "mptcp: false", "proxy: {fromEnvironment: false}",
     "bind: {mode: other}", "bind: {mode: interface, address: 1.2.3.4}", "ipFamily: any", "dns: {tls: false}",
     "bind: {interface: eth0, mode: interface}", "bind: {address: 1.2.3.4}", "ipFamily: ipv4", "mptcp: true",
     "dns: {override: \"1.1.1.1\"}", "proxy: {http: \"http://p\"}", "proxy: {socks5: p}",

@@ -36,6 +36,12 @@ int bench_connect_start(int port);
 /** Connects to 127.0.0.1:`port`, blocking and with TCP_NODELAY. @return the descriptor */
 int bench_connect(int port);
 
+/** A UDP socket on a free port of 127.0.0.1. @return the descriptor; the port goes to `port` */
+int bench_bind_datagrams(int *port);
+
+/** A UDP socket connected to 127.0.0.1:`port`. @return the descriptor */
+int bench_connect_datagrams(int port);
+
 /** Makes a descriptor non-blocking. */
 void bench_set_nonblocking(int fd);
 
@@ -45,5 +51,6 @@ int bench_bulk_download(int port, double seconds);
 int bench_requests(int port, int connections, double seconds, int keep_alive);
 int bench_latency(int port, int count);
 int bench_hold(int port, int count);
+int bench_packets(int port, double seconds);
 
 #endif /* BENCH_H */

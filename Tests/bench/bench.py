@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures tunnels side by side: direct, OpenSSH -R, a pair of stunnel4, and ours over TLS.
+"""Measures tunnels side by side: direct, OpenSSH -R, a pair of stunnel4, and ours over TLS and over QUIC.
 
 Consumers, servers, clients and the local service share this machine, so only ratios within one run mean anything.
 docs/performance.md tells what is measured and how to read it.
@@ -18,11 +18,11 @@ sys.dont_write_bytecode = True
 
 import measure
 import report
-from peers import NotReady, all_peers
+from peers import NotReady, PacketService, all_peers, packet_peers
 
 ROOT = Path(__file__).resolve().parents[2]
-METRICS = ("bulk", "requests", "latency", "idle", "held", "library")
-PEERS = ("direct", "ssh", "stunnel", "ours")
+METRICS = ("bulk", "requests", "latency", "packets", "idle", "held", "library")
+PEERS = ("direct", "ssh", "stunnel", "ours", "quic")
 
 
 def parse_arguments():
@@ -68,6 +68,7 @@ class Bench:
                 self.note(f"{peer.name}: left out, {peer.missing()} is not there")
             else:
                 self.peers.append(peer)
+        self.packet_peers = packet_peers(directory, Path(arguments.build).resolve(), self.programs)
         self.service = measure.Service(self.programs)
 
     def note(self, text):
@@ -106,6 +107,25 @@ class Bench:
             for peer in running:
                 peer.stop()
 
+    def packets(self):
+        echo = PacketService(self.programs)
+        seconds = 1 if self.arguments.quick else 4
+        try:
+            for run in range(self.arguments.runs):
+                for peer in self.packet_peers:
+                    if peer.name in ("relay", *self.arguments.peers):
+                        what = f"packets {run + 1}/{self.arguments.runs}"
+                        self.add(peer, self.attempt(peer, what, lambda: self.packets_of(peer, echo, seconds)))
+        finally:
+            echo.stop()
+
+    def packets_of(self, peer, echo, seconds):
+        peer.start(echo.port)
+        try:
+            return measure.packets(self.programs, peer, seconds)
+        finally:
+            peer.stop()
+
     def idle(self):
         for _ in range(min(self.arguments.runs, 3)):
             for peer in self.peers:
@@ -119,7 +139,7 @@ class Bench:
         values = self.attempt(ours, "held", made)
         if values:
             self.add(ours, values[0])
-            self.note(f"held at once: {values[1]}")
+            self.note(f"held at once, {ours.name}: {values[1]}")
 
     def library(self, ours):
         build, runs = Path(self.arguments.build).resolve(), max(self.arguments.runs, 3)
@@ -132,12 +152,14 @@ class Bench:
         names = [name for name in ("bulk", "requests", "latency") if name in only]
         if names:
             self.traffic(names)
+        if "packets" in only:
+            self.packets()
         if "idle" in only:
             self.idle()
-        for ours in (peer for peer in self.peers if peer.name == "ours"):
+        for ours in (peer for peer in self.peers if peer.name in report.OURS):
             if "held" in only:
                 self.held(ours)
-            if "library" in only:
+            if "library" in only and ours.name == "ours":
                 self.library(ours)
         self.service.stop()
 
@@ -150,9 +172,12 @@ def main():
         try:
             bench.run()
         finally:
-            for peer in bench.peers:
+            for peer in bench.peers + bench.packet_peers:
                 peer.stop()
-    print(report.table(bench.results, [peer.name for peer in bench.peers]))
+    columns = [peer.name for peer in bench.peers]
+    if "packets" in bench.results.values:
+        columns.insert(0, "relay")
+    print(report.table(bench.results, columns))
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(bench.results.as_json(), indent=2) + os.linesep)
     return 1 if bench.broken else 0

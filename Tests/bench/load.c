@@ -9,7 +9,7 @@
 
 static int usage(void) {
   fputs(
-      "usage: load upload|download PORT SECONDS\n"
+      "usage: load upload|download|packets PORT SECONDS\n"
       "       load keep-alive|close PORT CONNECTIONS SECONDS\n"
       "       load latency PORT COUNT\n"
       "       load hold PORT COUNT\n",
@@ -28,6 +28,7 @@ int main(int argc, char **argv) {
   bench_raise_descriptors();
   if (strcmp(what, "upload") == 0) return bench_bulk_upload(port, seconds);
   if (strcmp(what, "download") == 0) return bench_bulk_download(port, seconds);
+  if (strcmp(what, "packets") == 0) return bench_packets(port, seconds);
   if (count < 1) return usage();
   if (strcmp(what, "latency") == 0) return bench_latency(port, count);
   if (strcmp(what, "hold") == 0) return bench_hold(port, count);

@@ -14,7 +14,8 @@ from targets import IDLE_STREAMS, IDLE_STREAMS_USED
 SOURCES = Path(__file__).resolve().parent
 PROGRAMS = {
     "service": ["service.c", "net.c"],
-    "load": ["load.c", "net.c", "bulk.c", "requests.c", "latency.c", "hold.c"],
+    "load": ["load.c", "net.c", "bulk.c", "requests.c", "latency.c", "hold.c", "packets.c"],
+    "relay": ["relay.c", "net.c"],
     "library": ["library.c", "net.c"],
 }
 RUN_LIMIT_SECONDS = 120
@@ -115,6 +116,14 @@ class Holder:
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
+
+
+def packets(programs, peer, seconds):
+    """Echoed packets a second, and the share in percent of those that did not come back."""
+    result = run_load(programs, "packets", peer.port, seconds)
+    if not result["answered"]:
+        raise Failed("no packet came back")
+    return {"packets": result["per_second"], "packets lost": 100 * result["lost"] / result["sent"]}
 
 
 def idle_memory(programs, peer, service, quick):

@@ -41,15 +41,32 @@ static struct sockaddr_in loopback(int port) {
   return address;
 }
 
-int bench_listen(int *port) {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+static int bind_free_port(int type, int *port) {
+  int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
   if (fd < 0) bench_fail("socket");
   struct sockaddr_in address = loopback(0);
   socklen_t length = sizeof address;
   if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0) bench_fail("bind");
-  if (listen(fd, 4096) != 0) bench_fail("listen");
   if (getsockname(fd, (struct sockaddr *)&address, &length) != 0) bench_fail("getsockname");
   *port = ntohs(address.sin_port);
+  return fd;
+}
+
+int bench_listen(int *port) {
+  int fd = bind_free_port(SOCK_STREAM | SOCK_NONBLOCK, port);
+  if (listen(fd, 4096) != 0) bench_fail("listen");
+  return fd;
+}
+
+int bench_bind_datagrams(int *port) {
+  return bind_free_port(SOCK_DGRAM, port);
+}
+
+int bench_connect_datagrams(int port) {
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) bench_fail("socket");
+  struct sockaddr_in address = loopback(port);
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) bench_fail("connect");
   return fd;
 }
 

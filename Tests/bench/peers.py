@@ -104,6 +104,20 @@ class Program:
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
+class PacketService:
+    """An echo for packets, or a relay to another port."""
+
+    def __init__(self, programs, target=0):
+        command = [str(Path(programs) / "relay"), str(target)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.port = int(self.process.stdout.readline())
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
 class Peer:
     """A way from a consumer to the local service. `port` is where consumers connect once start() has returned."""
 
@@ -246,6 +260,7 @@ class Ours(Peer):
     """rstreamctl engine and rstreamctl forward, over TLS, with a published TCP tunnel."""
 
     name = "ours"
+    transport = "tls"
     ports_tried = 20
 
     def __init__(self, directory, build):
@@ -269,24 +284,92 @@ class Ours(Peer):
 
         return program.wait_for(find)
 
+    def _start_engine(self, *options):
+        command = [str(self.rstreamctl), "engine", "--dev", "--json", "--state-dir", str(self.directory / "state")]
+        command += ["--listen", "127.0.0.1:0", *options]
+        self.server = Program(command, self.directory / "engine.log")
+        self.engine = self._first_event(self.server, lambda event: event.get("event") == "listening")
+
+    def _start_forward(self, service_port, *options):
+        """Returns what the tunnel is known by."""
+        command = [str(self.rstreamctl), "forward", f"127.0.0.1:{service_port}", "--json", *self._client_options(), *options]
+        self.client = Program(command, self.directory / "forward.log")
+        return self._first_event(self.client, lambda event: event.get("status") == "online")
+
+    def _client_options(self):
+        options = ["--engine", self.engine["address"], "--ca-file", self.engine["ca_file"]]
+        return options + ["--config-set", f"transport.mode={self.transport}"]
+
     def start(self, service_port):
         first = free_port()
         last = min(first + self.ports_tried, 65535)
-        command = [str(self.rstreamctl), "engine", "--dev", "--json", "--state-dir", str(self.directory / "state")]
-        command += ["--listen", "127.0.0.1:0", "--tcp-ports", f"{first}-{last}"]
-        self.server = Program(command, self.directory / "engine.log")
-        self.engine = self._first_event(self.server, lambda event: event.get("event") == "listening")
-        command = [str(self.rstreamctl), "forward", f"127.0.0.1:{service_port}", "--protocol", "tcp", "--json"]
-        command += ["--engine", self.engine["address"], "--ca-file", self.engine["ca_file"]]
-        self.client = Program(command, self.directory / "forward.log")
-        self.port = int(self._first_event(self.client, lambda event: event.get("status") == "online")["port"])
+        self._start_engine("--tcp-ports", f"{first}-{last}")
+        self.port = int(self._start_forward(service_port, "--protocol", "tcp")["port"])
+
+
+class OursQUIC(Ours):
+    """The same, with all streams in one QUIC connection."""
+
+    name = "quic"
+    transport = "quic"
+
+
+class Relay(Peer):
+    """A program that passes packets on: what a tunnel for packets is held against."""
+
+    name = "relay"
+    encrypted = False
+
+    def __init__(self, directory, programs):
+        super().__init__(directory)
+        self.programs = Path(programs)
+
+    def start(self, service_port):
+        self.server = PacketService(self.programs, service_port)
+        self.port = self.server.port
+
+
+class OursPackets(Ours):
+    """A private datagram tunnel: consumer -> rstreamctl dial --udp -> engine -> rstreamctl forward --udp -> service."""
+
+    tunnel = "packets"
+    dialer = None
+
+    def start(self, service_port):
+        self._start_engine()
+        self._start_forward(service_port, "--udp", "--name", self.tunnel)
+        command = [str(self.rstreamctl), "dial", self.tunnel, "--udp", "--listen", "127.0.0.1:0", "--json"]
+        self.dialer = Program(command + self._client_options(), self.directory / "dial.log")
+        listening = self._first_event(self.dialer, lambda event: event.get("event") == "listening")
+        self.port = int(listening["address"].rpartition(":")[2])
+
+    def stop(self):
+        if self.dialer:
+            self.dialer.stop()
+        self.dialer = None
+        super().stop()
+
+
+class OursPacketsQUIC(OursPackets):
+    name = "quic"
+    transport = "quic"
 
 
 def all_peers(directory, build):
     """The peers in the order of the table, each with an empty directory of its own."""
     made = []
-    for kind in (Direct, SSH, Stunnel, Ours):
+    for kind in (Direct, SSH, Stunnel, Ours, OursQUIC):
         own = Path(directory) / kind.name
         own.mkdir()
-        made.append(kind(own, build) if kind is Ours else kind(own))
+        made.append(kind(own, build) if issubclass(kind, Ours) else kind(own))
+    return made
+
+
+def packet_peers(directory, build, programs):
+    """The ways for packets, each with an empty directory of its own."""
+    made = []
+    for kind in (Relay, OursPackets, OursPacketsQUIC):
+        own = Path(directory) / f"{kind.name}-packets"
+        own.mkdir()
+        made.append(kind(own, programs if kind is Relay else build))
     return made

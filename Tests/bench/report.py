@@ -12,6 +12,8 @@ UNITS = {
     "close": "req/s",
     "first byte p50": "us",
     "first byte p99": "us",
+    "packets": "1/s",
+    "packets lost": "%",
     "idle, server": "KB",
     "idle, client": "KB",
     "held at once": "streams",
@@ -21,9 +23,9 @@ UNITS = {
     "library memory": "MB",
     "library memory, own": "MB",
 }
-LESS_IS_BETTER = ("first byte", "idle", "library")
-OURS = "ours"
-UNENCRYPTED = "direct"
+LESS_IS_BETTER = ("first byte", "idle", "library", "packets lost")
+OURS = ("ours", "quic")
+UNENCRYPTED = ("direct",)
 
 
 class Results:
@@ -40,9 +42,10 @@ class Results:
         values = self.values.get(metric, {}).get(peer)
         return statistics.median(values) if values else None
 
-    def best_encrypted(self, metric):
+    def reference(self, metric):
+        """What ours is divided by when no target names it: the best encrypted peer, or the relay of packets."""
         medians = [
-            self.median(metric, peer) for peer in self.values.get(metric, {}) if peer not in (OURS, UNENCRYPTED)
+            self.median(metric, peer) for peer in self.values.get(metric, {}) if peer not in OURS + UNENCRYPTED
         ]
         if not medians:
             return None
@@ -71,30 +74,37 @@ def cell(results, metric, peer):
     return f"{median} ({number(min(values))}-{number(max(values))})"
 
 
-def verdict(results, metric):
-    """Ratio to the best encrypted peer, target, and whether it was met."""
-    ours, best, target = results.median(metric, OURS), results.best_encrypted(metric), TARGETS.get(metric)
-    ratio = ours / best if ours is not None and best else None
+def verdict(results, metric, subject):
+    """Ratio to the best encrypted peer or what else it is held against, target, and whether it was met."""
+    value, target = results.median(metric, subject), TARGETS[subject].get(metric)
+    other = target.of if target else "best"
+    reference = results.reference(metric) if other in ("best", None) else results.median(metric, other)
+    ratio = value / reference if value is not None and reference else None
     shown = f"{ratio:.2f}" if ratio is not None else "-"
     if target is None:
         return shown, "-", "-"
-    value = ratio if target.relative else ours
-    if value is None:
+    compared = ratio if target.of else value
+    if compared is None:
         return shown, target.text(), "-"
-    return shown, target.text(), "pass" if target.is_met(value) else "short"
+    return shown, target.text(), "pass" if target.is_met(compared) else "short"
 
 
 def table(results, peers):
-    rows = [["", "unit", *peers, "ours/best", "target", ""]]
+    """One column a peer, and a verdict for each of ours."""
+    subjects = [peer for peer in peers if peer in OURS]
+    heads = [head for subject in subjects for head in (f"{subject}/", "target", "")]
+    rows = [["", "unit", *peers, *heads]]
     for metric, unit in UNITS.items():
         if metric in results.values:
-            rows.append([metric, unit, *(cell(results, metric, peer) for peer in peers), *verdict(results, metric)])
+            verdicts = [text for subject in subjects for text in verdict(results, metric, subject)]
+            rows.append([metric, unit, *(cell(results, metric, peer) for peer in peers), *verdicts])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
     lines.insert(1, "-" * max(map(len, lines)))
     explanation = [
         "",
-        "Medians (lowest-highest). ours/best: ours divided by the best encrypted peer of this run.",
+        "Medians (lowest-highest). ours/ and quic/: divided by the best encrypted peer of this run, or by what the target",
+        "names; packets are divided by the plain relay's.",
         *results.notes,
     ]
     return "\n".join(lines + explanation)
