@@ -80,6 +80,8 @@ final class Transport {
     path = try NetworkPath(network, trusting: settings.caFile, for: settings.transportMode)
     engine = endpoint
     tunnels.use(endpoint, by: path)
+    // The API is reached over TLS even so.
+    if settings.transportMode == .quic { tls.use(endpoint, by: path) }
     apiSessions.removeAll()
   }
 
@@ -90,7 +92,10 @@ final class Transport {
   }
 
   /// Nobody connects any more, and what was opened has ended.
-  func finish() { tunnels.finish() }
+  func finish() {
+    tunnels.finish()
+    tls.finish()
+  }
 
   typealias Completion = TunnelTransport.Completion
 
