@@ -152,6 +152,9 @@ public final class Client: LoopChild {
     loop.later { [self] in closeWhenEmpty() }
   }
 
+  /// What engine and control plane are shown, and may repeat.
+  var secrets: Secrets { Secrets([settings.token] + settings.headers.headers.map(\.value)) }
+
   /// Who this client is; `token` is the client's own or a stream's secret.
   func details(token: String?) -> ClientDetails { identity.details(token: token) }
 }
@@ -193,8 +196,8 @@ extension Failure {
   }
 
   /// What an engine answered, in words.
-  init(_ error: PeerError, during attempt: String) {
-    let text = error.message ?? "no reason given"
+  init(_ error: PeerError, during attempt: String, hiding secrets: Secrets) {
+    let text = secrets.hidden(in: error.message ?? "no reason given")
     self.init(
       ErrorCode.engine, "\(attempt): the engine refused: \(text) (code \(error.code.rawValue))",
       engineCode: error.code.rawValue)

@@ -77,7 +77,7 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
     let opening = openings.removeValue(forKey: response.requestID)
     switch response.payload {
     case .error(let error):
-      opening?.finish(.failure(Failure(error, during: "create a tunnel")))
+      opening?.finish(.failure(Failure(error, during: "create a tunnel", hiding: client.secrets)))
     case .tunnelProperties(let properties):
       guard let opening, let tunnel = makeTunnel(properties, opening) else { return }
       opening.finish(.success(tunnel))
@@ -252,7 +252,7 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
       }
       incoming.open(request)
     case .serverMessage(let message):
-      Log.info("control", "the engine says: \(message.message)")
+      Log.info("control", "the engine says: \(client.secrets.hidden(in: message.message))")
     default:
       Log.debug("control", "a message of another kind was ignored")
     }

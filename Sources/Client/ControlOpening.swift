@@ -45,7 +45,7 @@ final class ControlOpening: ClientMember {
       throw .brokenProtocol(attempt, "the engine answered with another message than OpenControlChannelRsp")
     }
     switch response.payload {
-    case .error(let error): throw Failure(error, during: attempt)
+    case .error(let error): throw Failure(error, during: attempt, hiding: client.secrets)
     case .ok(let ok):
       guard !ok.clientID.isEmpty else { throw .brokenProtocol(attempt, "the engine gave no client id") }
       try checkLiveness(ok.liveness)

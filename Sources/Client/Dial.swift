@@ -36,7 +36,7 @@ final class Dial: ClientMember {
     }
     switch answer.payload {
     case .streamID(let id) where !id.isEmpty: streamID = id
-    case .error(let error): throw Failure(error, during: attempt)
+    case .error(let error): throw Failure(error, during: attempt, hiding: client.secrets)
     default: throw .brokenProtocol(attempt, "the engine's StreamRsp has neither a stream id nor an error")
     }
   }

@@ -46,7 +46,7 @@ final class IncomingStream {
       clientDetails: client.details(token: request.secret), streamID: request.streamID, zeroRTT: zeroRTT)
     handshake = Handshake(
       client.loop, "open a stream", .proxyReq(message), answerTimeout: Self.attemptTimeout,
-      check: zeroRTT ? nil : { message throws(Failure) in try Self.accept(message) },
+      check: zeroRTT ? nil : { [self] message throws(Failure) in try accept(message) },
       connect: { done in
         if let target {
           transport.connect(redirectedTo: target, timeout: Self.attemptTimeout, done)
@@ -73,11 +73,11 @@ final class IncomingStream {
       })
   }
 
-  private static func accept(_ message: Message) throws(Failure) {
+  private func accept(_ message: Message) throws(Failure) {
     guard case .proxyRsp(let response) = message else {
       throw .brokenProtocol("open a stream", "the engine answered with another message than ProxyRsp")
     }
-    if let error = response.error { throw Failure(error, during: "open a stream") }
+    if let error = response.error { throw Failure(error, during: "open a stream", hiding: Secrets([request.secret])) }
   }
 
   private func deliver(_ channel: ByteChannel) {

@@ -73,9 +73,7 @@ public final class ExternalIdentity {
     guard X509_digest(leaf, EVP_sha256(), &found, &length) == 1, found.prefix(Int(length)).elementsEqual(digest) else {
       throw refusal("it is another one than certificateSHA256 says")
     }
-    guard let begun = seconds(since: X509_get0_notBefore(leaf)), begun > 0,
-      let ended = seconds(since: X509_get0_notAfter(leaf)), ended < 0
-    else {
+    guard rstream_certificate_is_valid_now(leaf) == 1 else {
       throw refusal("it is not valid now")
     }
     // Without the extension everything is said to be allowed; here it has to be said.
@@ -87,12 +85,6 @@ public final class ExternalIdentity {
     guard extended != UInt32.max, extended & UInt32(XKU_SSL_CLIENT | XKU_ANYEKU) != 0 else {
       throw refusal("its extended key usage does not say clientAuth")
     }
-  }
-
-  private static func seconds(since time: UnsafePointer<ASN1_TIME>?) -> Int? {
-    var days: Int32 = 0
-    var seconds: Int32 = 0
-    return ASN1_TIME_diff(&days, &seconds, time, nil) == 1 ? Int(days) * 86_400 + Int(seconds) : nil
   }
 
   private static func possible(_ key: OpaquePointer) throws -> [String] {

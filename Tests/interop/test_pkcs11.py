@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client certificates whose private key is on a cryptographic token (mTLS storage of the kind pkcs11): SoftHSM's."""
 
+import socket
 import subprocess
 
 import pytest
@@ -28,7 +29,11 @@ class Identity:
         self.ca_file = directory / "certificate.pem"
         self.ca_file.write_bytes(self.pem)
         self.environment = clean_environment(
-            HOME=directory, RSTREAM_CONFIG="/dev/null", RSTREAM_LOG="debug", AGENT_PIN=self.pin, **self.tokens.environment
+            HOME=directory,
+            RSTREAM_CONFIG="/dev/null",
+            RSTREAM_LOG="debug",
+            AGENT_PIN=self.pin,
+            **self.tokens.environment,
         )
 
     def put_certificate(self, what=None, label="agent certificate", identifier="c3d4"):
@@ -92,6 +97,25 @@ def refused(own, engine, environment=None, **changes):
 @pytest.mark.parametrize("kind", KEYS)
 def test_the_token_signs(identity, connected, kind):
     connected(identity(kind=kind))
+
+
+def test_our_own_engine_knows_the_client_by_it(identity, start_engine, forward, dial, tcp_server):
+    own = identity()
+    settings = {"auth.open": "false", "auth.mtls.ca_file": own.ca_file, "timeouts.drain_seconds": 1}
+    engine = start_engine(settings=settings)
+    name = unique()
+    target = own.options(engine)
+    forward(target, tcp_server(origins.upper).address, name, ["--no-publish"], environment=own.environment)
+    dialer = dial(target, name, environment=own.environment)
+    with socket.create_connection(("127.0.0.1", dialer.port), 10) as sock:
+        sock.settimeout(20)
+        sock.sendall(b"abc")
+        assert sock.recv(3) == b"ABC"
+    done = subprocess.run(
+        [build_product("rstreamctl"), "dial", name, *engine.client_options()], capture_output=True, text=True,
+        env=clean_environment(RSTREAM_CONFIG="/dev/null"), timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
 
 
 def test_every_way_to_name_token_key_and_certificate(identity, connected):

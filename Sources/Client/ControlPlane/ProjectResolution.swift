@@ -133,9 +133,9 @@ final class ProjectResolution: ClientMember, APIResponseReceiver {
 
   private func refusal(_ head: HTTPResponseHead) -> Failure {
     if isMarkup(head), !(300..<400).contains(head.status) { return protection(head) }
-    var words = APIError.words(head, body, hiding: client.settings.token)
+    var words = APIError.words(head, body, hiding: client.secrets)
     if let json = try? JSONParser.parse(body), let message = json["error"]?.string {
-      words = APIError.words(head, Array(message.utf8), hiding: client.settings.token)
+      words = APIError.words(head, Array(message.utf8), hiding: client.secrets)
     }
     let advice =
       switch head.status {

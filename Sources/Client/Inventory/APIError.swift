@@ -8,42 +8,25 @@ enum APIError {
   private static let shownCharacters = 200
 
   /// The engine's words for a message: one line, without control characters and not too long.
-  static func words(_ head: HTTPResponseHead, _ body: [UInt8], hiding secret: String?) -> String {
+  static func words(_ head: HTTPResponseHead, _ body: [UInt8], hiding secrets: Secrets) -> String {
     let text = trimmed(String(decoding: body, as: UTF8.self))
     let isMarkup = text.hasPrefix("<") || text.utf8.contains(0)
-    return line(text.isEmpty || isMarkup ? trimmed(head.reason) : text, hiding: secret)
+    return line(text.isEmpty || isMarkup ? trimmed(head.reason) : text, hiding: secrets)
   }
 
   /// Words of the engine's as one line that is not too long.
-  static func line(_ text: String, hiding secret: String?) -> String {
-    let shown = if let secret, !secret.isEmpty { hide(secret, in: text) } else { text }
+  static func line(_ text: String, hiding secrets: Secrets) -> String {
+    let shown = secrets.hidden(in: text)
     let line = shown.unicodeScalars.prefix(shownCharacters).map {
       $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) ? " " : String($0)
     }
     return line.joined() + (shown.unicodeScalars.count > shownCharacters ? "..." : "")
   }
-
-  /// An engine may repeat what it was sent; a token does not belong into a message.
-  private static func hide(_ secret: String, in text: String) -> String {
-    let (bytes, wanted) = (Array(text.utf8), Array(secret.utf8))
-    var kept: [UInt8] = []
-    var position = 0
-    while position < bytes.count {
-      if bytes[position...].starts(with: wanted) {
-        kept += Array("...".utf8)
-        position += wanted.count
-      } else {
-        kept.append(bytes[position])
-        position += 1
-      }
-    }
-    return String(decoding: kept, as: UTF8.self)
-  }
 }
 
 extension Client {
   func apiFailure(_ attempt: String, _ head: HTTPResponseHead, _ body: [UInt8]) -> Failure {
-    let words = APIError.words(head, body, hiding: settings.token)
+    let words = APIError.words(head, body, hiding: secrets)
     return Failure(
       ErrorCode.engineAPIHTTP,
       "\(attempt): the engine answered \(head.status)\(words.isEmpty ? "" : ": \(words)")\(advice(head.status))",

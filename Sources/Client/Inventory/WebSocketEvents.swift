@@ -173,7 +173,7 @@ final class WebSocketEvents: EventSource, APIResponseReceiver, WebSocketDelegate
 
   /// What a code of closing means for the watch; nothing when it has ended as it should.
   private func failure(_ code: UInt16, _ reason: String) -> Failure? {
-    let words = APIError.line(trimmed(reason), hiding: client.settings.token)
+    let words = APIError.line(trimmed(reason), hiding: client.secrets)
     let what = "\(Watch.attempt): the engine closed with the code \(code)\(words.isEmpty ? "" : ": \(words)")"
     switch code {
     case WebSocketCodec.CloseCode.normal, WebSocketCodec.CloseCode.goingAway, WebSocketCodec.CloseCode.none:

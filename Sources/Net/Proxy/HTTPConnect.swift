@@ -26,7 +26,7 @@ struct HTTPConnect: ProxyNegotiation {
   func opening() -> [UInt8] {
     var fields = [(name: "Host", value: target.authority)]
     if let credentials = server.credentials {
-      fields.append(("Proxy-Authorization", Self.basic(credentials)))
+      fields.append(("Proxy-Authorization", "Basic \(Self.encoded(credentials))"))
     }
     for field in server.headers {
       fields.removeAll { equalsIgnoringCase($0.name.utf8, field.name.utf8) }
@@ -38,12 +38,18 @@ struct HTTPConnect: ProxyNegotiation {
     return Array(text.utf8)
   }
 
+  /// What the proxy is shown, and may repeat.
+  private var secrets: Secrets {
+    let credentials = server.credentials
+    return Secrets(server.headers.map(\.value) + [credentials?.password, credentials.map(Self.encoded)])
+  }
+
   /// RFC 7617.
-  private static func basic(_ credentials: ProxyServer.Credentials) -> String {
+  private static func encoded(_ credentials: ProxyServer.Credentials) -> String {
     let pair = Array("\(credentials.username):\(credentials.password)".utf8)
     var text = [UInt8](repeating: 0, count: (pair.count + 2) / 3 * 4 + 1)
     let count = EVP_EncodeBlock(&text, pair, Int32(pair.count))
-    return "Basic " + String(decoding: text.prefix(Int(count)), as: UTF8.self)
+    return String(decoding: text.prefix(Int(count)), as: UTF8.self)
   }
 
   mutating func advance(_ input: [UInt8]) throws(Failure) -> (consumed: Int, step: ProxyStep) {
@@ -82,7 +88,8 @@ struct HTTPConnect: ProxyNegotiation {
   }
 
   private func refusal(_ head: HTTP1HeadParser) -> Failure {
-    let printable = head.reason.unicodeScalars.prefix(80).filter { (0x20...0x7E).contains($0.value) }
+    let repeated = secrets.hidden(in: head.reason)
+    let printable = repeated.unicodeScalars.prefix(80).filter { (0x20...0x7E).contains($0.value) }
     var reason = String(String.UnicodeScalarView(printable))
     if !reason.isEmpty { reason = " \(reason)" }
     var advice = ""

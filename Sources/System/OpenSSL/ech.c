@@ -52,6 +52,9 @@ rstream_ech_outcome rstream_ech_get_outcome(SSL *ssl) {
   int status = rstream_ech_is_available() ? ech_get1_status(ssl, &inner_name, &outer_name) : 0;
   OPENSSL_free(inner_name);
   OPENSSL_free(outer_name);
+  /* What OpenSSL says when the server has sent nothing to be asked with instead. */
+  const char *reason = ERR_reason_error_string(ERR_peek_error());
+  if (reason && strcmp(reason, "ech required") == 0) return RSTREAM_ECH_REJECTED;
   switch (status) {
     case STATUS_SUCCESS:
       return RSTREAM_ECH_ACCEPTED;

@@ -106,6 +106,12 @@ int rstream_tls_set_groups(SSL_CTX *context, const char *groups) {
   return (int)SSL_CTX_set1_groups_list(context, groups);
 }
 
+int rstream_certificate_is_valid_now(const X509 *certificate) {
+  int days = 0, seconds = 0;
+  if (!ASN1_TIME_diff(&days, &seconds, X509_get0_notBefore(certificate), NULL) || days < 0 || seconds < 0) return 0;
+  return ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)) && (days > 0 || seconds > 0);
+}
+
 unsigned long rstream_tls_take_error(void) {
   unsigned long code = ERR_get_error();
   ERR_clear_error();

@@ -41,7 +41,8 @@ private func check(_ item: InventoryItem) {
 /// What an engine says in an error is one line and does not repeat the token.
 private func checkWords(_ bytes: [UInt8]) {
   let secret = "secret"
-  let words = APIError.words(HTTPResponseHead(status: 500, reason: "Oops"), bytes + Array(secret.utf8), hiding: secret)
+  let words = APIError.words(
+    HTTPResponseHead(status: 500, reason: "Oops"), bytes + Array(secret.utf8), hiding: Secrets([secret]))
   expect(!words.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F }, "control characters in words")
   expect(words.unicodeScalars.count <= 203, "too many words")
   expect(!words.hasSuffix(secret), "the token is repeated")

@@ -48,7 +48,10 @@ class Tokens:
 
     def _run(self, *command):
         done = subprocess.run(
-            [str(part) for part in command], env={"PATH": "/usr/bin:/bin", **self.environment}, capture_output=True, text=True
+            [str(part) for part in command],
+            env={"PATH": "/usr/bin:/bin", **self.environment},
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
@@ -77,7 +80,10 @@ class Tokens:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        self._run("softhsm2-util", "--import", file, "--token", token, "--label", label, "--id", identifier, "--pin", pin, "--force")
+        self._run(
+            "softhsm2-util", "--import", file, "--token", token, "--pin", pin, "--label", label, "--id", identifier,
+            "--force",
+        )  # fmt: skip
         file.unlink()
 
     def put_certificate(self, token, pin, what, label, identifier):

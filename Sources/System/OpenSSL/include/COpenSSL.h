@@ -104,6 +104,9 @@ rstream_ech_outcome rstream_ech_get_outcome(SSL *ssl);
 uint8_t *rstream_ech_retry_list(SSL *ssl, size_t *count);
 void rstream_ech_free(uint8_t *list);
 
+/* Whether a certificate's time has begun and not ended. */
+int rstream_certificate_is_valid_now(const X509 *certificate);
+
 /* Takes the oldest error off the thread's queue and empties it; 0 when there is none. */
 unsigned long rstream_tls_take_error(void);
 /* "certificate verify failed" for a code of rstream_tls_take_error; NULL when unknown. Static storage. */
