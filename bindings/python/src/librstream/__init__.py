@@ -33,6 +33,7 @@ from librstream.errors import (
 )
 from librstream.inventory import ClientFilters, TunnelFilters, TunnelInventory
 from librstream.names import engine_hostname, format_forwarding_address, generate_stable_domain
+from librstream.packets import PacketChannel, PacketTransport, PacketTunnel
 from librstream.stream import RstreamStream
 from librstream.tunnel import BytestreamTunnel
 from librstream.types import (
@@ -97,6 +98,9 @@ __all__ = [
     "Finding",
     "ForwardedConnection",
     "LibraryError",
+    "PacketChannel",
+    "PacketTransport",
+    "PacketTunnel",
     "ProtocolError",
     "RstreamError",
     "RstreamRuntimeError",

@@ -13,6 +13,7 @@ from librstream import _capi
 
 if TYPE_CHECKING:
     from librstream._transport import StreamTransport
+    from librstream.packets import PacketTransport
 
 _NO_PLAIN = _capi.PlainCallback()
 
@@ -27,8 +28,9 @@ class Callbacks:
         self.once: dict[int, Callable[..., None]] = {}
         self.always: dict[int, Callable[..., None]] = {}
         self.readers: dict[int, StreamTransport] = {}
+        self.receivers: dict[int, PacketTransport] = {}
         self._numbers = itertools.count(1)
-        once, always, readers = self.once, self.always, self.readers
+        once, always, readers, receivers = self.once, self.always, self.readers, self.receivers
         borrowed_error = library.borrowed_error
         event_json = library.event_json
         string_at = ctypes.string_at
@@ -84,6 +86,42 @@ class Callbacks:
                     reader.fail(borrowed_error(error))
                 else:
                     reader.deliver_end()
+            except BaseException as failure:
+                report(failure)
+
+        def packets(_tunnel: int | None, handle: int, number: int | None) -> None:
+            try:
+                call = always.get(number or 0)
+                if call is None:
+                    library.packets_close(handle, _NO_PLAIN, None)
+                else:
+                    call(handle)
+            except BaseException as failure:
+                report(failure)
+
+        def packet(
+            _packets: int | None,
+            address: int | None,
+            length: int,
+            error: int | None,
+            number: int | None,
+        ) -> None:
+            try:
+                receiver = receivers.get(number or 0)
+                if receiver is None:
+                    return
+                if address:
+                    receiver.deliver(string_at(address, length))
+                else:
+                    receiver.ended(borrowed_error(error) if error else None)
+            except BaseException as failure:
+                report(failure)
+
+        def drained(_packets: int | None, number: int | None) -> None:
+            try:
+                call = always.get(number or 0)
+                if call is not None:
+                    call()
             except BaseException as failure:
                 report(failure)
 
@@ -155,6 +193,7 @@ class Callbacks:
         functions: tuple[Callable[..., None], ...] = (
             *(plain, result, event, stream, read, forward, stop),
             *(happened, answered, doctor_check, doctor_end),
+            *(packets, packet, drained),
         )
         self._by_code = {function.__code__: function for function in functions}
         self.plain = _capi.PlainCallback(plain)
@@ -168,6 +207,9 @@ class Callbacks:
         self.answered = _capi.CheckCallback(answered)
         self.doctor_check = _capi.DoctorCheckCallback(doctor_check)
         self.doctor_end = _capi.DoctorEndCallback(doctor_end)
+        self.packets = _capi.StreamCallback(packets)
+        self.packet = _capi.ReadCallback(packet)
+        self.drained = _capi.StopCallback(drained)
 
     def catch(self, raised: sys.UnraisableHookArgs) -> bool:
         """Takes an exception that came before a function was inside its ``try``.
@@ -203,7 +245,13 @@ class Callbacks:
         self.readers[number] = reader
         return number
 
+    def number_receiver(self, receiver: PacketTransport) -> int:
+        number = next(self._numbers)
+        self.receivers[number] = receiver
+        return number
+
     def forget(self, number: int) -> None:
+        self.receivers.pop(number, None)
         self.once.pop(number, None)
         self.always.pop(number, None)
         self.readers.pop(number, None)
@@ -215,3 +263,6 @@ class Callbacks:
         for reader in self.readers.values():
             reader.abandon()
         self.readers.clear()
+        for receiver in self.receivers.values():
+            receiver.abandon()
+        self.receivers.clear()

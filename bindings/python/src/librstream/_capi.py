@@ -48,13 +48,13 @@ class BytesBuffer(Structure):
 PlainCallback = CFUNCTYPE(None, c_void_p)
 #: (handle or NULL, const rstream_error *, void *data)
 ResultCallback = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
-#: (rstream_stream *, const uint8_t *, size_t, const rstream_error *, void *data)
+#: (rstream_stream * or rstream_packets *, const uint8_t *, size_t, const rstream_error *, void *data)
 ReadCallback = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p)
-#: (rstream_tunnel *, rstream_stream *, void *data)
+#: (rstream_tunnel *, rstream_stream * or rstream_packets *, void *data)
 StreamCallback = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
 #: (rstream_tunnel *, event, peer, bytes in, out, const rstream_error *, void *data)
 ForwardCallback = CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_uint64, c_uint64, c_void_p, c_void_p)
-#: (rstream_engine *, void *data)
+#: (rstream_engine * or rstream_packets *, void *data)
 StopCallback = CFUNCTYPE(None, c_void_p, c_void_p)
 #: (rstream_watch *, const rstream_event *, void *data)
 EventCallback = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
@@ -169,6 +169,20 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "stream_into_fd": (c_int, c_void_p, POINTER(c_int)),
     "stream_close": (c_int, c_void_p, PlainCallback, c_void_p),
     "stream_reset": (c_int, c_void_p, PlainCallback, c_void_p),
+    # packets.h
+    "client_dial_packets": (c_int, c_void_p, c_char_p, ResultCallback, c_void_p),
+    "tunnel_listen_packets": (c_int, c_void_p, StreamCallback, c_void_p),
+    "packets_read_start": (c_int, c_void_p, ReadCallback, c_void_p),
+    "packets_read_stop": (c_int, c_void_p),
+    "packets_send": (c_int, c_void_p, c_void_p, c_size_t, _OUT),
+    "packets_on_drain": (c_int, c_void_p, StopCallback, c_void_p),
+    "packets_max_size": (c_size_t, c_void_p),
+    "packets_queue_size": (c_size_t, c_void_p),
+    "packets_count": (c_uint64, c_void_p, c_char_p),
+    "packets_path": (c_char_p, c_void_p),
+    "packets_peer": (c_char_p, c_void_p),
+    "packets_stream_id": (c_char_p, c_void_p),
+    "packets_close": (c_int, c_void_p, PlainCallback, c_void_p),
     # engine.h
     "engine_options_new": (c_int, _OUT),
     "engine_options_set": (c_int, c_void_p, c_char_p, c_char_p, _OUT),

@@ -85,6 +85,22 @@ class NativeClient:
             self._stream_gone()
             raise
 
+    async def dial_packets(self, tunnel: str) -> int:
+        """A new ``rstream_packets``, to be ended with end_stream."""
+        library = self.driver.library
+        self._streams += 1
+        try:
+            return await self.driver.result(
+                "dial",
+                library.client_dial_packets,
+                self._handle,
+                tunnel.encode(),
+                discard=library.packets_close,
+            )
+        except BaseException:
+            self._stream_gone()
+            raise
+
     async def ask(self, attempt: str, function: Callable[..., int], *arguments: object) -> bytes:
         """What an engine lists, as JSON."""
         library = self.driver.library

@@ -17,6 +17,7 @@ from librstream.control import ControlChannel
 from librstream.errors import RuntimeError
 from librstream.inventory import ClientFilters, TunnelFilters, TunnelInventory
 from librstream.names import generate_stable_domain
+from librstream.packets import PacketChannel
 from librstream.stream import RstreamStream
 from librstream.types import TLSOptions
 from librstream.watch import EventQueue, EventStream, WatchTransport, check_transport
@@ -227,9 +228,33 @@ class Client:
                 :meth:`connect` raises.
             EngineError: the engine refused; 3000 when there is no such tunnel.
         """
-        if token is None and zero_rtt in (None, self._options.zero_rtt):
-            native = self._usable()
+        native, leaves = self._dialing(token, zero_rtt)
+        try:
             return RstreamStream(native, await native.dial(tunnel))
+        finally:
+            if leaves:
+                native.leave()
+
+    async def dial_packets(
+        self,
+        tunnel: str,
+        *,
+        token: str | None = None,
+        zero_rtt: bool | None = None,
+    ) -> PacketChannel:
+        """Opens a packet channel to a private datagram tunnel; arguments and errors are
+        those of :meth:`dial`."""
+        native, leaves = self._dialing(token, zero_rtt)
+        try:
+            return PacketChannel(native, await native.dial_packets(tunnel))
+        finally:
+            if leaves:
+                native.leave()
+
+    def _dialing(self, token: str | None, zero_rtt: bool | None) -> tuple[NativeClient, bool]:
+        """What to dial with, and whether that is to be left afterwards."""
+        if token is None and zero_rtt in (None, self._options.zero_rtt):
+            return self._usable(), False
         self._ensure_open()
         options = dataclasses.replace(
             self._options,
@@ -237,11 +262,7 @@ class Client:
             zero_rtt=self._options.zero_rtt if zero_rtt is None else zero_rtt,
         )
         # Token and manner are settings of a client: this dial gets one of its own.
-        native = NativeClient(options)
-        try:
-            return RstreamStream(native, await native.dial(tunnel))
-        finally:
-            native.leave()
+        return NativeClient(options), True
 
     async def dial_bytestream(
         self,

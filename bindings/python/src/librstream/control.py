@@ -7,11 +7,13 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from librstream._capi import Library, optional_text, text
 from librstream._native import NativeClient
 from librstream.errors import RstreamError, RuntimeError, UnsupportedFeatureError
-from librstream.tunnel import BytestreamTunnel
+from librstream.packets import PacketTunnel
+from librstream.tunnel import BytestreamTunnel, Tunnel
 from librstream.types import (
     CreateTunnelOptions,
     HTTPVersion,
@@ -38,7 +40,7 @@ class ControlChannel:
         self._handle: int | None = handle
         self._client_id = text(library.control_client_id(handle))
         self._details = _details(library, handle)
-        self._tunnels: set[BytestreamTunnel] = set()
+        self._tunnels: set[Tunnel[Any]] = set()
         self._closed = False
         self._closing: asyncio.Future[None] | None = None
         self._end: asyncio.Future[RstreamError | None] = self._driver.loop.create_future()
@@ -140,16 +142,62 @@ class ControlChannel:
             )
         if _carries_packets(options or keywords):
             raise UnsupportedFeatureError(
-                "the tunnel would carry datagrams, and not byte streams",
+                "the tunnel would carry datagrams, and not byte streams: use create_packet_tunnel()",
                 code="ERR_RSTREAM_UNSUPPORTED_TUNNEL",
             )
+        tunnel = BytestreamTunnel(self, await self._create(_settings(options or keywords)))
+        self._tunnels.add(tunnel)
+        return tunnel
+
+    async def create_packet_tunnel(
+        self,
+        *,
+        name: str | None = None,
+        publish: bool = False,
+        protocol: TunnelProtocol | None = None,
+        labels: Mapping[str, str] | None = None,
+        trusted_ips: tuple[str, ...] = (),
+        tls_alpns: tuple[str, ...] = (),
+        hostname: str | None = None,
+        upstream_tls: bool | None = None,
+        guaranteed_delivery: bool | None = None,
+    ) -> PacketTunnel:
+        """Asks the engine for a tunnel that carries packets: a private one, or one that
+        is published with a protocol for packets.
+
+        Args:
+            guaranteed_delivery: packets travel on reliable streams wherever they go.
+
+        Raises:
+            RstreamError: what :meth:`create_tunnel` raises.
+        """
+        options = CreateTunnelOptions(
+            name=name,
+            type="datagram",
+            publish=publish,
+            protocol=protocol,
+            labels=labels or {},
+            trusted_ips=trusted_ips,
+            tls_alpns=tls_alpns,
+            hostname=hostname,
+            upstream_tls=upstream_tls,
+        )
+        settings = _settings(options)
+        if guaranteed_delivery is not None:
+            settings["datagram_guaranteed_delivery"] = "true" if guaranteed_delivery else "false"
+        tunnel = PacketTunnel(self, await self._create(settings))
+        self._tunnels.add(tunnel)
+        return tunnel
+
+    async def _create(self, settings: dict[str, str]) -> int:
+        """A new ``rstream_tunnel``."""
         self._driver.check_loop()
         if self._handle is None:
             raise _closed_error()
         library = self._library
         native = library.new("make tunnel options", library.tunnel_options_new)
         try:
-            for property_name, value in _settings(options or keywords).items():
+            for property_name, value in settings.items():
                 library.checked(
                     f"set {property_name}",
                     library.tunnel_options_set,
@@ -165,12 +213,9 @@ class ControlChannel:
                 discard=library.tunnel_close,
                 has_error=True,
             )
-            handle = await creation
+            return await creation
         finally:
             library.tunnel_options_free(native)
-        tunnel = BytestreamTunnel(self, handle)
-        self._tunnels.add(tunnel)
-        return tunnel
 
     async def close_tunnel(self, tunnel_id: str) -> None:
         """Closes the tunnel with an id; nothing when there is none."""
@@ -179,7 +224,7 @@ class ControlChannel:
                 await tunnel.close()
                 return
 
-    def forget_tunnel(self, tunnel: BytestreamTunnel) -> None:
+    def forget_tunnel(self, tunnel: Tunnel[Any]) -> None:
         """A tunnel has ended."""
         self._tunnels.discard(tunnel)
 

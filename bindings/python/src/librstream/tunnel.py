@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from socket import socket
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar, cast
 
 from librstream._capi import Library, StreamCallback, optional_text, text
 from librstream.errors import RstreamError, RuntimeError
@@ -25,16 +25,20 @@ _BACKLOG = 128
 _NO_STREAM = StreamCallback()
 
 
-class BytestreamTunnel:
-    """An open tunnel.
+class _Incoming(Protocol):
+    def abort(self) -> None: ...
 
-    Streams come in through :meth:`accept`, ``async for``, :meth:`sockets` or
-    :meth:`forward_to`. Before the first of these they wait in the library: 10 of
-    them, and further ones for 5 s.
-    """
 
-    def __init__(self, control: ControlChannel, handle: int) -> None:
+_Arrival = TypeVar("_Arrival", bound=_Incoming)
+
+
+class Tunnel(Generic[_Arrival]):
+    """An open tunnel, and what comes in through it: byte streams or packet channels."""
+
+    def __init__(self, control: ControlChannel, handle: int, listen: Callable[..., int], incoming: Any) -> None:
         self._control = control
+        self._listen_function = listen
+        self._incoming_callback = incoming
         self._native = control._native
         self._driver = control._native.driver
         library = self._driver.library
@@ -42,8 +46,8 @@ class BytestreamTunnel:
         self._handle: int | None = handle
         self._properties = _properties(library, handle)
         self._address = text(library.tunnel_forwarding_address(handle))
-        self._streams: deque[RstreamStream] = deque()
-        self._waiters: deque[asyncio.Future[RstreamStream]] = deque()
+        self._streams: deque[_Arrival] = deque()
+        self._waiters: deque[asyncio.Future[_Arrival]] = deque()
         self._listening = False
         self._forwarding = False
         self._error: RstreamError | None = None
@@ -82,8 +86,11 @@ class BytestreamTunnel:
 
     # Receiving streams
 
-    async def accept(self) -> RstreamStream:
-        """The next stream that comes in.
+    def _wrap(self, handle: int) -> _Arrival:
+        raise NotImplementedError
+
+    async def accept(self) -> _Arrival:
+        """The next stream, or packet channel, that comes in.
 
         Raises:
             RuntimeError: the tunnel has ended: ``ERR_RSTREAM_TUNNEL_CLOSED`` when it
@@ -99,7 +106,7 @@ class BytestreamTunnel:
         if self._error is not None:
             raise self._error.with_traceback(None)
         self._listen()
-        waiter: asyncio.Future[RstreamStream] = self._driver.loop.create_future()
+        waiter: asyncio.Future[_Arrival] = self._driver.loop.create_future()
         self._waiters.append(waiter)
         try:
             return await waiter
@@ -113,31 +120,16 @@ class BytestreamTunnel:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
 
-    def __aiter__(self) -> BytestreamTunnel:
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> RstreamStream:
+    async def __anext__(self) -> _Arrival:
         try:
             return await self.accept()
         except RstreamError as error:
             if error.code == "ERR_RSTREAM_TUNNEL_CLOSED":
                 raise StopAsyncIteration from error
             raise
-
-    async def sockets(self) -> AsyncIterator[socket]:
-        """Streams as connected, non-blocking sockets; see
-        :meth:`librstream.RstreamStream.into_socket`. The caller closes them.
-
-        Raises:
-            RstreamError: as :meth:`accept`.
-        """
-        async for stream in self:
-            try:
-                connected = stream.into_socket()
-            except BaseException:
-                stream.close()
-                raise
-            yield connected
 
     async def forward_to(
         self,
@@ -146,7 +138,7 @@ class BytestreamTunnel:
         *,
         on_connection: Callable[[ForwardedConnection], None] | None = None,
     ) -> None:
-        """Connects every stream to a local service until the tunnel ends; the bytes
+        """Connects what comes in to a local service until the tunnel ends; the bytes
         never pass through Python. When it is cancelled, new streams wait again.
 
         Args:
@@ -194,18 +186,17 @@ class BytestreamTunnel:
         if len(self._streams) >= _BACKLOG // 2:
             return
         self._listening = True
-        self._library.tunnel_listen(self._handle, self._driver.callbacks.stream, self._stream_number)
+        self._listen_function(self._handle, self._incoming_callback, self._stream_number)
         self._driver.touch()
 
     def _stop_listening(self) -> None:
         self._listening = False
         if self._handle is not None and self._driver.is_usable:
-            self._library.tunnel_listen(self._handle, _NO_STREAM, None)
+            self._listen_function(self._handle, _NO_STREAM, None)
 
     def _incoming(self, handle: int) -> None:
         self._native.stream_came()
-        stream = RstreamStream(self._native, handle)
-        self._streams.append(stream)
+        self._streams.append(self._wrap(handle))
         self._serve_waiters()
         if len(self._streams) >= _BACKLOG:
             self._stop_listening()
@@ -262,6 +253,37 @@ class BytestreamTunnel:
                 waiter.set_exception(error)
         if not self._end.done():
             self._end.set_result(None)
+
+
+class BytestreamTunnel(Tunnel[RstreamStream]):
+    """An open tunnel that carries byte streams.
+
+    Streams come in through :meth:`accept`, ``async for``, :meth:`sockets` or
+    :meth:`forward_to`. Before the first of these they wait in the library: 10 of
+    them, and further ones for 5 s.
+    """
+
+    def __init__(self, control: ControlChannel, handle: int) -> None:
+        driver = control._native.driver
+        super().__init__(control, handle, driver.library.tunnel_listen, driver.callbacks.stream)
+
+    def _wrap(self, handle: int) -> RstreamStream:
+        return RstreamStream(self._native, handle)
+
+    async def sockets(self) -> AsyncIterator[socket]:
+        """Streams as connected, non-blocking sockets; see
+        :meth:`librstream.RstreamStream.into_socket`. The caller closes them.
+
+        Raises:
+            RstreamError: as :meth:`accept`.
+        """
+        async for stream in self:
+            try:
+                connected = stream.into_socket()
+            except BaseException:
+                stream.close()
+                raise
+            yield connected
 
 
 def _closed_error(message: str = "the tunnel is closed") -> RuntimeError:
