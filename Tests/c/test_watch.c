@@ -5,6 +5,9 @@
 #include "check.h"
 #include "world.h"
 
+/* What the watches go over: 0 or RSTREAM_WATCH_WEBSOCKET. */
+static int transport;
+
 struct log {
   int events, ends, code;
   char types[8][32];
@@ -41,7 +44,7 @@ static void on_end(rstream_watch *watch, const rstream_error *error, void *data)
 
 static rstream_watch *start(struct world *world, const rstream_filters *tunnels, int flags, struct log *log) {
   rstream_watch *watch = NULL;
-  CHECK_INT(rstream_client_watch(world->client, tunnels, NULL, flags, &watch, on_event, log), 0);
+  CHECK_INT(rstream_client_watch(world->client, tunnels, NULL, flags | transport, &watch, on_event, log), 0);
   CHECK_INT(rstream_watch_on_end(watch, on_end, log), 0);
   CHECK_INT(log->events, 0);
   return watch;
@@ -93,7 +96,7 @@ static void a_late_end(struct world *world) {
   rstream_client *client = world_client(world, settings);
   struct log log = {0};
   rstream_watch *watch = NULL;
-  CHECK_INT(rstream_client_watch(client, NULL, NULL, RSTREAM_WATCH_RECONNECT, &watch, on_event, &log), 0);
+  CHECK_INT(rstream_client_watch(client, NULL, NULL, RSTREAM_WATCH_RECONNECT | transport, &watch, on_event, &log), 0);
   run_idle(world->loop, 300);
   CHECK_INT(rstream_watch_on_end(watch, on_end, &log), 0);
   CHECK_INT(log.ends, 0);
@@ -130,11 +133,10 @@ static void the_engine_stops(struct world *world) {
   CHECK_INT(log.code, 0);
 }
 
-int main(void) {
+static void all(void) {
   struct world world;
   world_begin(&world);
   world_open_tunnel(&world);
-  CHECK_INT(rstream_has_feature("watch"), 1);
   events(&world);
   a_late_end(&world);
   refusals(&world);
@@ -148,5 +150,13 @@ int main(void) {
   run_until(world.loop, &closed);
   CHECK(log.ends == 1 && log.code != 0);
   world_end(&world);
+}
+
+int main(void) {
+  CHECK_INT(rstream_has_feature("watch"), 1);
+  CHECK_INT(rstream_has_feature("watch.websocket"), 1);
+  all();
+  transport = RSTREAM_WATCH_WEBSOCKET;
+  all();
   return 0;
 }

@@ -30,6 +30,7 @@ from librstream._driver import Driver
 from support import until
 
 NOBODY = ClientFilters(id="nobody")
+TRANSPORTS = pytest.mark.parametrize("transport", ["sse", "websocket"])
 
 
 def names(event: Event, resource: str = "tunnels") -> list[object]:
@@ -64,9 +65,12 @@ async def waiting(events: EventStream, count: int) -> AsyncIterator[list[asyncio
     await asyncio.wait(tasks)
 
 
-async def test_what_comes_and_goes(engine: Engine, client: Client, control: ControlChannel) -> None:
+@TRANSPORTS
+async def test_what_comes_and_goes(
+    engine: Engine, client: Client, control: ControlChannel, transport: watch.WatchTransport
+) -> None:
     first = await control.create_tunnel(name="first", publish=False)
-    async with client.watch() as events:
+    async with client.watch(transport=transport) as events:
         snapshot = await anext(events)
         assert names(snapshot) == ["first"] and names(snapshot, "clients") == [control.client_id]
         second = await control.create_tunnel(name="second", protocol="http")
@@ -138,9 +142,10 @@ async def test_one_that_nobody_has_ends(client: Client) -> None:
     await until(lambda: not callbacks.always)
 
 
-async def test_an_engine_that_stops() -> None:
+@TRANSPORTS
+async def test_an_engine_that_stops(transport: watch.WatchTransport) -> None:
     async with Engine() as engine, engine.client() as client:
-        events = client.watch()
+        events = client.watch(transport=transport)
         await anext(events)
         async with waiting(events, 1) as tasks:
             await engine.stop()
@@ -198,11 +203,15 @@ class Cable:
             self._writers.pop().transport.abort()
 
 
-async def test_a_connection_that_is_lost(engine: Engine, control: ControlChannel) -> None:
+@TRANSPORTS
+async def test_a_connection_that_is_lost(
+    engine: Engine, control: ControlChannel, transport: watch.WatchTransport
+) -> None:
     await control.create_tunnel(name="there", publish=False)
     tls = TLSOptions(ca_file=engine.ca_file, server_name=engine.host)
     async with Cable(engine) as cable, engine.client().with_options(engine=cable.address, tls=tls) as client:
-        once, again = client.watch(clients=NOBODY), client.watch(clients=NOBODY, reconnect=True)
+        once = client.watch(clients=NOBODY, transport=transport)
+        again = client.watch(clients=NOBODY, transport=transport, reconnect=True)
         for events in (once, again):
             assert names(await anext(events)) == ["there"]
         cable.cut()
@@ -212,12 +221,13 @@ async def test_a_connection_that_is_lost(engine: Engine, control: ControlChannel
         await again.aclose()
 
 
-async def test_refusals() -> None:
+@TRANSPORTS
+async def test_refusals(transport: watch.WatchTransport) -> None:
     async with Engine({"auth.open": False, "auth.tokens": "right"}) as engine:
-        async with engine.client(token="right") as client, client.watch() as events:
+        async with engine.client(token="right") as client, client.watch(transport=transport) as events:
             assert (await anext(events)).type == "state.initial"
         async with engine.client(token="wrong") as client:
-            error = await ending(client.watch(reconnect=True))
+            error = await ending(client.watch(transport=transport, reconnect=True))
     assert error.code == "ERR_RSTREAM_ENGINE_API_HTTP" and error.details == {"status": 401}
     assert "wrong" not in str(error)
 
@@ -228,10 +238,10 @@ async def test_settings_that_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(error, librstream.ConfigurationError) and error.code == "ERR_RSTREAM_ENGINE_REQUIRED"
 
 
-@pytest.mark.parametrize("transport", ["websocket", "carrier pigeon"])
-async def test_other_transports(client: Client, transport: Any) -> None:
-    with pytest.raises(librstream.UnsupportedFeatureError, match=transport) as unsupported:
-        client.watch(transport=transport)
+async def test_other_transports(client: Client) -> None:
+    pigeon: Any = "carrier pigeon"
+    with pytest.raises(librstream.UnsupportedFeatureError, match=pigeon) as unsupported:
+        client.watch(transport=pigeon)
     assert unsupported.value.code == "ERR_RSTREAM_WATCH_TRANSPORT"
 
 

@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Literal
 
 import rstream
 from rstream import ClientFilters, Event, EventStream, TunnelFilters
@@ -50,11 +51,14 @@ async def main() -> None:
         await never.aclose()
         print([event async for event in never])
 
-        ending = client.watch(tunnels=blue, clients=own, transport="sse")
-        await show(ending)
+        transports: tuple[Literal["sse"], Literal["websocket"]] = ("sse", "websocket")
+        ending = [client.watch(tunnels=blue, clients=own, transport=transport) for transport in transports]
+        for events in ending:
+            await show(events)
         await control.close()
-        print(sorted([(await show(ending)).type for _ in range(2)]))
-        await ending.aclose()
+        for events in ending:
+            print(sorted([(await show(events)).type for _ in range(2)]))
+            await events.aclose()
     try:
         client.watch()
     except rstream.RuntimeError as error:
