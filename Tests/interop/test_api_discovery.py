@@ -81,8 +81,9 @@ async def test_the_official_client_with_a_certificate(closed_engine, identity, s
         tunnel = await control.create_tunnel(name=name, publish=False)
         assert [entry.raw["id"] for entry in await client.list_tunnels()] == [tunnel.id]
         assert len(await client.list_clients()) == 1
-        async with client.watch(transport="sse") as stream:
-            assert (await anext(stream)).type == "state.initial"
+        for transport in ("sse", "websocket"):
+            async with client.watch(transport=transport) as stream:
+                assert (await anext(stream)).type == "state.initial"
     async with official(closed_engine, *stranger) as client:
         with pytest.raises(OfficialError, match="certificate") as refusal:
             await client.list_tunnels()

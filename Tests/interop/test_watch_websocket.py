@@ -25,6 +25,7 @@ from support.ctl import unique
 from support.fake_api import FakeAPI, response
 from support.ports import free_port_range
 from support.process import Program, build_product, clean_environment
+from support.proxies import ConnectProxy
 from support.tls import client_context
 from support.tokens import CREATE, LIST, mint
 from support.waiting import wait_until
@@ -398,6 +399,29 @@ def test_ours_connects_again_when_the_engine_is_back(start_engine, watch):
     ended(once, 0)
     engine = start_engine(arguments=["--listen", f"127.0.0.1:{port}"])
     assert always.wait_line(type="state.initial", timeout=40)["object"]["clients"] == []
+
+
+def test_through_a_proxy(engine, watch):
+    with ConnectProxy(engine.port) as proxy:
+        program = watch(engine, "--config-set", f"transport.proxy.http=http://127.0.0.1:{proxy.port}")
+        assert program.wait_line(type="state.initial")
+        (request,) = proxy.requests
+        assert request.startswith(f"CONNECT {engine.address} ")
+        program.end()
+
+
+def test_a_watch_ends_with_its_token(start_engine, watch):
+    settings = {"auth.open": "false", "auth.jwt.enabled": "true", "auth.jwt.token_jwt_secret": SECRET}
+    engine = start_engine(settings=settings)
+    token = mint(SECRET, [LIST], lifetime=4)
+    program = watch(engine, token=token)
+    assert program.wait_line(type="state.initial")
+    with watching(engine, f"?rstream.token={token}") as connection:
+        assert next_event(connection)["type"] == "state.initial"
+        with pytest.raises(ConnectionClosed) as closed:
+            connection.recv(timeout=10)
+    assert closed.value.rcvd.code == 1001
+    ended(program, 0)
 
 
 def test_what_is_asked(foreign, watch):

@@ -54,4 +54,4 @@ pub use settings::{Config, EngineOptions, TunnelOptions};
 pub use stream::{IntoFdError, Stream};
 pub use tunnel::{ForwardEvent, Tunnel};
 pub use version::{features, has_feature, protocol_version, version};
-pub use watch::{Event, Watch};
+pub use watch::{Event, Watch, WatchTransport};

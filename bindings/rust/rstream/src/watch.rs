@@ -22,6 +22,25 @@ pub struct Watch {
     node: Rc<WatchNode>,
 }
 
+/// How events come from the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WatchTransport {
+    /// As server-sent events, which may pause for as long as they like.
+    #[default]
+    ServerSentEvents,
+    /// Over WebSocket: an engine that is silent for 90 s is noticed.
+    WebSocket,
+}
+
+impl WatchTransport {
+    fn flag(self) -> c_int {
+        match self {
+            WatchTransport::ServerSentEvents => 0,
+            WatchTransport::WebSocket => sys::RSTREAM_WATCH_WEBSOCKET,
+        }
+    }
+}
+
 type OnEvent = dyn FnMut(&Event<'_>);
 
 struct WatchNode {
@@ -91,12 +110,24 @@ impl Client {
         reconnects: bool,
         callback: impl FnMut(&Event<'_>) + 'static,
     ) -> Result<Watch> {
+        self.watch_over(WatchTransport::ServerSentEvents, tunnels, clients, reconnects, callback)
+    }
+
+    /// The same over a transport of choice.
+    pub fn watch_over(
+        &self,
+        transport: WatchTransport,
+        tunnels: Option<&Filters>,
+        clients: Option<&Filters>,
+        reconnects: bool,
+        callback: impl FnMut(&Event<'_>) + 'static,
+    ) -> Result<Watch> {
         let raw_client = self.node.node().raw()?;
         let on = self.node.node().on.clone();
         let node = Node::new(on, Code::CLIENT_CLOSED);
         let node = Rc::new(WatchNode { node, on_event: Slot::default(), end: End::default() });
         let [tunnels, clients] = [tunnels, clients].map(|filters| filters.map_or(null(), Filters::raw));
-        let flags = if reconnects { sys::RSTREAM_WATCH_RECONNECT } else { 0 };
+        let flags = transport.flag() | if reconnects { sys::RSTREAM_WATCH_RECONNECT } else { 0 };
         let data = Rc::as_ptr(&node) as *mut c_void;
         let mut raw = null_mut();
         // SAFETY: the client is open and the filters are valid or NULL. The first callback comes after this call, when C

@@ -2,12 +2,17 @@
 //! Tunnels and clients come and go, and somebody watches.
 mod common;
 use common::*;
-use rstream::{Code, Filters};
+use rstream::{Code, Filters, WatchTransport};
 use std::cell::RefCell;
 use std::rc::Rc;
 
 #[test]
 fn who_watches_is_told() {
+    who_watches_is_told_over(WatchTransport::ServerSentEvents);
+    who_watches_is_told_over(WatchTransport::WebSocket);
+}
+
+fn who_watches_is_told_over(transport: WatchTransport) {
     let world = World::new();
     let (control, first) = world.tunnel("first");
     let seen = Rc::new(RefCell::new(Vec::new()));
@@ -16,7 +21,7 @@ fn who_watches_is_told() {
     filters.set("publish", "false").unwrap();
     let watch = world
         .client
-        .watch(Some(&filters), None, false, move |event| {
+        .watch_over(transport, Some(&filters), None, false, move |event| {
             assert!(event.json().starts_with('{'), "{event:?}");
             for (what, inventory) in [("", event.tunnels()), ("client ", event.clients())] {
                 for entry in inventory.iter() {
