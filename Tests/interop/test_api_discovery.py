@@ -388,6 +388,15 @@ def test_answers_that_are_no_document(fake, identity, answer, tmp_path):
     assert {request.path for request in api.requests} <= {WELL_KNOWN} and not any(api.certificates)
 
 
+@pytest.mark.parametrize("transport", ["sse", "websocket"])
+def test_our_watch_with_a_certificate(closed_engine, identity, tmp_path, transport):
+    options = [*closed_engine.client_options(), *shows(*identity[1:]), *(["--websocket"] if transport == "websocket" else [])]
+    command = [build_product("rstreamctl"), "watch", "--json", *options]
+    program = Program(command, tmp_path / "watch.log", environment=clean_environment())
+    program.wait_line(type="state.initial")
+    program.end()
+
+
 def test_a_watch_looks_anew_after_its_connection_broke(fake, identity, tmp_path):
     snapshot = b'data: {"type":"state.initial","object":{"clients":[],"tunnels":[]}}\n\n'
 

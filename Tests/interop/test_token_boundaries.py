@@ -14,10 +14,12 @@ from rstream.errors import RuntimeError as OfficialError
 from support import wire
 from support.ctl import Engine, unique
 from support.official import official_client
+from support.process import Program, build_product, clean_environment
 from support.tokens import CONNECT, CREATE, LIST, mint
 
 SECRET = "boundary-test-secret-0123456789abcdef"
 PROJECT = "project-1"
+TRANSPORTS = pytest.mark.parametrize("transport", ["sse", "websocket"])
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +135,8 @@ def test_a_permission_is_needed_besides(bounded):
     assert bounded.api("/api/tunnels", token=token(scopes(create=True), [LIST]))[0] == 403
 
 
-async def test_the_official_client_lists_and_watches_within_it(bounded, pair):
+@TRANSPORTS
+async def test_the_official_client_lists_and_watches_within_it(bounded, pair, transport):
     label, control, ids = pair
     only = token(scopes(list={"filters": {"name": f"{label}-a"}, "select": {"name": True, "id": True, "status": True}}))
     async with official_client(bounded, token=only) as official:
@@ -141,7 +144,7 @@ async def test_the_official_client_lists_and_watches_within_it(bounded, pair):
             {"id": ids[0], "name": f"{label}-a", "status": "online"}
         ]
         assert await official.list_tunnels(filters=TunnelFilters(name=f"{label}-b")) == []
-        async with official.watch(transport="sse") as stream:
+        async with official.watch(transport=transport) as stream:
             first = await asyncio.wait_for(anext(stream), 10)
             assert [tunnel["id"] for tunnel in first.object["tunnels"]] == [ids[0]] and first.object["clients"] == []
             control.close_tunnel(ids[1])
@@ -167,27 +170,38 @@ def test_records_say_where_they_belong(bounded, pair):
 # -- watches ----------------------------------------------------------------------------------------------------------
 
 
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+
+
 def status_with_query_token(engine, path, bearer):
     connection = engine.http()
     try:
-        connection.request("GET", f"{path}?rstream.token={bearer}")
-        return connection.getresponse().status
+        headers = UPGRADE if path == "/api/websocket" else {}
+        connection.request("GET", f"{path}?rstream.token={bearer}", headers=headers)
+        status = connection.getresponse().status
+        return 200 if status == 101 else status
     finally:
         connection.close()
 
 
-def test_pitfall71_query_tokens_are_for_short_watches_only(bounded):
+@pytest.mark.parametrize("watch", ["/api/sse", "/api/websocket"])
+def test_pitfall71_query_tokens_are_for_short_watches_only(bounded, watch):
     looking = token(scopes(list=True))
-    assert status_with_query_token(bounded, "/api/sse", looking) == 200
+    assert status_with_query_token(bounded, watch, looking) == 200
     for path in ("/api/tunnels", "/api/clients", "/api/auth", "/api/tunnels/x"):
         assert status_with_query_token(bounded, path, looking) == 401
-    assert status_with_query_token(bounded, "/api/sse", token(scopes(list=True), lifetime=3700)) == 401
-    assert status_with_query_token(bounded, "/api/sse", token(scopes(list=True, connect=True))) == 401
-    assert status_with_query_token(bounded, "/api/sse", token(scopes(list=True, create=True))) == 401
-    assert status_with_query_token(bounded, "/api/sse", token({"projects": [PROJECT]})) == 401
-    assert status_with_query_token(bounded, "/api/sse", token({"projects": [PROJECT]}, [LIST])) == 200
-    assert status_with_query_token(bounded, "/api/sse", token({"projects": ["another"]}, [LIST])) == 403
-    assert status_with_query_token(bounded, "/api/sse", token(scopes(list=True), iat="absent")) == 401
+    assert status_with_query_token(bounded, watch, token(scopes(list=True), lifetime=3700)) == 401
+    assert status_with_query_token(bounded, watch, token(scopes(list=True, connect=True))) == 401
+    assert status_with_query_token(bounded, watch, token(scopes(list=True, create=True))) == 401
+    assert status_with_query_token(bounded, watch, token({"projects": [PROJECT]})) == 401
+    assert status_with_query_token(bounded, watch, token({"projects": [PROJECT]}, [LIST])) == 200
+    assert status_with_query_token(bounded, watch, token({"projects": ["another"]}, [LIST])) == 403
+    assert status_with_query_token(bounded, watch, token(scopes(list=True), iat="absent")) == 401
 
 
 def test_a_watch_ends_with_its_token(bounded):
@@ -202,11 +216,25 @@ def test_a_watch_ends_with_its_token(bounded):
     assert bounded.api("/api/tunnels", token=bearer)[0] == 401
 
 
-async def test_the_official_clients_watch_ends_with_its_token(bounded):
+@TRANSPORTS
+async def test_the_official_clients_watch_ends_with_its_token(bounded, transport):
     async with official_client(bounded, token=mint(SECRET, [LIST], lifetime=3)) as official:
-        async with official.watch(transport="sse") as stream:
+        async with official.watch(transport=transport) as stream:
             events = [event async for event in stream]
     assert events[0].type == "state.initial"
+
+
+@TRANSPORTS
+def test_our_watch_ends_with_its_token(bounded, tmp_path, transport):
+    """And does not connect again with it."""
+    bearer = mint(SECRET, [LIST], lifetime=3)
+    options = [*bounded.client_options(bearer), *(["--websocket"] if transport == "websocket" else []), "--reconnect"]
+    command = [build_product("rstreamctl"), "watch", "--json", *options]
+    program = Program(command, tmp_path / "watch.log", environment=clean_environment())
+    program.wait_line(type="state.initial")
+    assert program.wait_line(20, status="offline")["engine_code"] == 401
+    program.judge(program.wait(), 3)
+    assert bearer not in program.log
 
 
 def _payload(bearer):
