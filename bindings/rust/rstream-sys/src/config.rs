@@ -45,7 +45,10 @@
 //! | auth.mtls.storage.exec.timeout | time | 5s | exec: up to 1m for one answer |
 //! | auth.mtls.storage.exec.maxConcurrency | int | 1 | exec: 0..32 processes at the same time; 0 is 1 |
 //! | auth.mtls.storage.exec.passEnv | json | - | exec: names of variables it gets, a list |
-//! | transport.mode | string | auto | auto (the best there is, which is tls), tls, quic |
+//! | transport.mode | string | tls | tls, quic, or auto: QUIC where it gets through, TLS where not |
+//! | transport.quic.congestionControl | string | cubic | cubic or bbr |
+//! | transport.quic.qlogDirectory | path | - | directory for a qlog file of each QUIC connection (debugging) |
+//! | transport.quic.keyLogFile | path | - | file for the secrets of QUIC connections, NSS format (debugging) |
 //! | transport.bind.mode | string | - | address or interface: which of the next two counts |
 //! | transport.bind.interface | string | - | network interface that connections leave by |
 //! | transport.bind.address | ip | - | local address of connections |

@@ -9,6 +9,7 @@
 //! | name | meaning |
 //! | --- | --- |
 //! | transport.tls | clients reach the engine over TLS |
+//! | transport.quic | clients reach the engine over QUIC: transport.mode quic, or auto (config.h) |
 //! | tunnel.bytestream | tunnels whose streams carry bytes: published ones, private ones and dialing |
 //! | tunnel.forward | rstream_tunnel_forward() |
 //! | stream.fd | rstream_stream_into_fd() |
@@ -18,6 +19,7 @@
 //! | watch.websocket | the same over WebSocket: RSTREAM_WATCH_WEBSOCKET |
 //! | proxy.http | proxies by HTTP CONNECT: transport.proxy.http (config.h) |
 //! | proxy.socks5 | proxies by SOCKS5: transport.proxy.socks5 |
+//! | proxy.connect-udp | QUIC through `https://` proxies that speak HTTP/3 (RFC 9298): transport.proxy.http |
 //! | dns.override | name servers of one's own: transport.dns.override |
 //! | dns.tls | asked over TLS: transport.dns.tls |
 //! | dns.dnssec | whose answers they have validated: transport.dns.dnssec |
