@@ -11,6 +11,7 @@ import urllib.parse
 
 from .fake_client import FakeClient
 from .process import Program, build_product, clean_environment
+from .quic_client import QUICClient
 from .tls import client_context, tls_connect
 
 _numbers = itertools.count(1)
@@ -67,6 +68,11 @@ class Engine(Program):
 
     def fake_client(self, **options):
         client = FakeClient(self.port, self.ca_file, self.host, **options)
+        self._clients.append(client)
+        return client
+
+    def quic_client(self, port=None, **options):
+        client = QUICClient(port or self.port, self.ca_file, self.host, **options)
         self._clients.append(client)
         return client
 
@@ -177,6 +183,6 @@ class Dial(Program):
             environment=environment or clean_environment(HOME=directory),
             stdin=subprocess.DEVNULL if listen else subprocess.PIPE,
         )
-        self.port = None
+        self.tunnel = self.port = None
         if listen:
             self.port = int(self.wait_line(event="listening")["address"].rsplit(":", 1)[1])

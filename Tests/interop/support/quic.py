@@ -5,12 +5,14 @@ import collections
 import queue
 import ssl
 import threading
+import time
 
 from aioquic.asyncio import QuicConnectionProtocol
 from aioquic.asyncio.server import QuicServer
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
+from cryptography.x509.oid import NameOID
 
 from . import background
 from .reading import Reading
@@ -204,6 +206,11 @@ class Connection(QuicConnectionProtocol):
 
     # -- for the test ----------------------------------------------------------------------------------------------------
 
+    @property
+    def peer_certificate(self):
+        """The common name in it."""
+        return self._quic.tls._peer_certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+
     def open_stream(self):
         """A new stream; the peer sees it with its first bytes."""
 
@@ -315,10 +322,21 @@ def _end_of_client(connection):
     connection._transport.close()
 
 
+def _ask_for_certificate(quic):
+    """aioquic's servers can ask for a certificate, and have no setting for it."""
+    initialize = quic._initialize
+
+    def begin(*arguments):
+        initialize(*arguments)
+        quic.tls._request_client_certificate = True
+
+    quic._initialize = begin
+
+
 class Server:
     """Listens on a port. `on_ready` hears of connections, `on_stream` of their streams, `on_event` of all that happens.
 
-    `retry` asks every client to prove its address.
+    `retry` asks every client to prove its address, `client_ca` asks for its certificate.
     """
 
     def __init__(
@@ -331,15 +349,22 @@ class Server:
         on_stream=None,
         on_ready=None,
         on_event=None,
+        client_ca=None,
         **options,
     ):
         settings = configuration(False, list(alpn), **options)
         settings.load_cert_chain(*certificate)
+        if client_ca:
+            settings.load_verify_locations(client_ca)
         self.connections = []
+        self.begun = []
 
         def make(quic, stream_handler=None):
+            if client_ca:
+                _ask_for_certificate(quic)
             connection = Connection(quic, stream_handler, on_stream, on_ready, on_event)
             self.connections.append(connection)
+            self.begun.append(time.monotonic())
             return connection
 
         async def listen():

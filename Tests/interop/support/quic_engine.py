@@ -23,11 +23,11 @@ class QUICEngine(FakeEngine):
         certificate=None,
         retry=False,
         datagrams=True,
-        **options,
+        client_ca=None,
     ):
         self.quic_connections = queue.Queue()
         for _ in range(20):
-            super().__init__(directory, names, host, **options)
+            super().__init__(directory, names, host, client_ca)
             try:
                 self._server = quic.Server(
                     certificate or self.authority.issue(*names),
@@ -37,6 +37,7 @@ class QUICEngine(FakeEngine):
                     on_stream=lambda stream: self.connections.put(wire.Wire(stream)),
                     on_ready=self.quic_connections.put,
                     retry=retry,
+                    client_ca=client_ca,
                     max_datagram_frame_size=quic.MAX_DATAGRAM_FRAME if datagrams else None,
                 )
                 return
@@ -48,6 +49,11 @@ class QUICEngine(FakeEngine):
     def seen(self):
         """How many QUIC connections were begun."""
         return len(self._server.connections)
+
+    @property
+    def begun(self):
+        """When the first of them was begun."""
+        return self._server.begun[0]
 
     def accept_quic(self, timeout=10.0):
         """The next QUIC connection, its handshake done."""
