@@ -103,6 +103,13 @@ extension EngineSettings {
   public var logLevel: String { table.text(.logLevel) ?? "info" }
   public var tlsEnabled: Bool { table.flag(.tlsEnabled) }
   public var tlsListen: ListenAddress? { table.text(.tlsListen).flatMap(ListenAddress.init) }
+  public var quicEnabled: Bool { table.flag(.quicEnabled) }
+  /// Nothing means the address and port of the TLS listener.
+  public var quicListen: ListenAddress? { table.text(.quicListen).flatMap(ListenAddress.init) }
+  public var quicRetry: String { table.text(.quicRetry) ?? "auto" }
+  public var quicCongestionControl: String { table.text(.quicCongestionControl) ?? "cubic" }
+  public var quicQLogDirectory: String? { table.text(.quicQLogDirectory) }
+  public var quicKeyLogFile: String? { table.text(.quicKeyLogFile) }
   public var httpEnabled: Bool { table.flag(.httpEnabled) }
   public var httpListen: ListenAddress? { table.text(.httpListen).flatMap(ListenAddress.init) }
   public var developmentEnabled: Bool { table.flag(.developmentEnabled) }
@@ -157,6 +164,12 @@ extension EngineSettings {
     case workspaceID = "engine.workspace_id"
     case tlsEnabled = "tls.enabled"
     case tlsListen = "tls.listen_addr"
+    case quicEnabled = "quic.enabled"
+    case quicListen = "quic.listen_addr"
+    case quicRetry = "quic.retry"
+    case quicCongestionControl = "quic.congestion_control"
+    case quicQLogDirectory = "quic.qlog_dir"
+    case quicKeyLogFile = "quic.key_log_file"
     case httpEnabled = "http.enabled"
     case httpListen = "http.listen_addr"
     case staticEnabled = "certs.static.enabled"
@@ -188,8 +201,13 @@ extension EngineSettings {
       switch self {
       case .host, .mtlsAPIHost: .hostName
       case .logLevel: .choice(["off", "error", "warn", "info", "debug"])
-      case .tlsEnabled, .httpEnabled, .staticEnabled, .developmentEnabled, .open, .jwtEnabled, .metricsEnabled: .flag
-      case .tlsListen, .httpListen, .metricsListen: .listenAddress
+      case .tlsEnabled, .quicEnabled, .httpEnabled, .staticEnabled, .developmentEnabled, .open, .jwtEnabled,
+        .metricsEnabled:
+        .flag
+      case .tlsListen, .quicListen, .httpListen, .metricsListen: .listenAddress
+      case .quicRetry: .choice(["auto", "always", "never"])
+      case .quicCongestionControl: .choice(["cubic", "bbr"])
+      case .quicQLogDirectory, .quicKeyLogFile: .path
       case .metricsPath: .path
       case .metricsToken: .token
       case .certificateFile, .keyFile, .clientCAFile, .stateDirectory: .path
@@ -209,13 +227,16 @@ extension EngineSettings {
       switch self {
       case .host: "localhost"
       case .logLevel: "info"
-      case .tlsEnabled, .staticEnabled: "true"
+      case .tlsEnabled, .quicEnabled, .staticEnabled: "true"
+      case .quicRetry: "auto"
+      case .quicCongestionControl: "cubic"
       case .httpEnabled, .developmentEnabled, .open, .jwtEnabled, .metricsEnabled: "false"
       case .metricsListen: "127.0.0.1:9090"
       case .metricsPath: "/metrics"
       case .tlsListen: ":443"
       case .httpListen: ":80"
-      case .projectID, .workspaceID, .clientCAFile, .mtlsAPIHost, .certificateFile, .keyFile, .stateDirectory, .tokens,
+      case .quicListen, .quicQLogDirectory, .quicKeyLogFile, .projectID, .workspaceID, .clientCAFile, .mtlsAPIHost,
+        .certificateFile, .keyFile, .stateDirectory, .tokens,
         .jwtSecret, .metricsToken,
         .tcpPortRange, .tcpListenHost:
         nil

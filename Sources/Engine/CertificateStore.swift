@@ -9,7 +9,7 @@ final class CertificateStore {
   private static let retryInterval: Int64 = 5
 
   private let certificateFile: String
-  private let keyFile: String
+  let keyFile: String
   private let clients: ClientCertificates
   private var stamp: [FileStamp]
   private var contexts: EdgeContexts
@@ -68,12 +68,15 @@ final class EdgeContexts {
   /// Hosts of http tunnels.
   let http: TLSContext
   private let base: TLSContext.ServerSettings
+  private var quicCredentials: QUICCredentials?
+  private let clientCAFile: String?
 
   init(_ certificateFile: String, _ keyFile: String, _ clients: ClientCertificates) throws(Failure) {
     var base = TLSContext.ServerSettings()
     base.certificateFile = certificateFile
     base.keyFile = keyFile
     self.base = base
+    clientCAFile = clients.caFile
 
     var wire = base
     wire.alpn = .require([EdgeRoute.wireProtocol])
@@ -90,6 +93,15 @@ final class EdgeContexts {
     mtlsAPI.clientCAFile = clients.caFile
     self.mtlsAPI = try TLSContext(server: mtlsAPI)
     api = clients.isRequestedByAPI ? self.mtlsAPI : self.http
+  }
+
+  /// The same certificate for QUIC connections.
+  func quic() throws(Failure) -> QUICCredentials {
+    if let quicCredentials { return quicCredentials }
+    let credentials = try QUICCredentials(
+      certificateFile: base.certificateFile, keyFile: base.keyFile, clientCAFile: clientCAFile)
+    quicCredentials = credentials
+    return credentials
   }
 
   /// The same certificate under other settings.

@@ -15,18 +15,26 @@ final class ConnectionLimit {
   /// Counts a connection until it is gone. False when there are too many: then it has been reset. Its peer learns that
   /// at once; left in the backlog it would only hang.
   func admit(_ socket: SocketChannel) -> Bool {
+    guard let place = admit() else {
+      socket.reset()
+      return false
+    }
+    socket.attachment = place
+    return true
+  }
+
+  /// Counts a connection, or a stream of one, as long as what is returned lives. Nil when there are too many.
+  func admit() -> AnyObject? {
     guard count < maximum else {
       if !hasWarned { Log.warn("engine", "limits.connections: \(maximum) connections are open, refusing more") }
       hasWarned = true
       refused += 1
-      socket.reset()
-      return false
+      return nil
     }
     hasWarned = false
     count += 1
     accepted += 1
-    socket.attachment = Place(self)
-    return true
+    return Place(self)
   }
 
   private final class Place {

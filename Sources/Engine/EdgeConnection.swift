@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import RstreamNet
-import RstreamWire
 
 /// A connection to the TLS port until it is known what it is for: its ClientHello, the TLS handshake, and on `rstrm/1` the
 /// first message. All of that has one deadline.
-final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate {
+final class EdgeConnection: Session, ByteChannelDelegate {
   /// Bytes of records around a ClientHello of the largest size.
   private static let helloLimit = 2 * ClientHelloReader.limit
 
@@ -15,11 +14,12 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
   /// As they came, for whoever does the handshake.
   private var helloBytes: [UInt8] = []
   private var tls: TLSChannel?
-  private var messages: MessageChannel?
+  private let begin: UInt64
 
   init(_ engine: Engine, _ socket: SocketChannel) {
     self.engine = engine
     self.socket = socket
+    begin = Clock.uptime
     engine.sessions.add(self)
     timer = LoopTimer(engine.loop, after: engine.handshakeTimeout) { [self] in
       Log.debug("engine", "\(peer): no handshake in time")
@@ -42,7 +42,6 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
   private func leave() {
     timer?.close()
     timer = nil
-    messages = nil
     engine.sessions.remove(self)
   }
 
@@ -77,7 +76,7 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
   private func route(_ hello: ClientHello) {
     switch EdgeRoute(hello, engine) {
     case .wire:
-      handshake(engine.certificates?.current().wire) { connection, tls in connection.awaitRole(tls) }
+      handshake(engine.certificates?.current().wire) { connection, tls in connection.awaitMessage(tls) }
     case .api:
       handshake(engine.certificates?.current().api) { connection, tls in connection.serveAPI(tls, hello) }
     case .mtlsAPI:
@@ -100,6 +99,13 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
     case .refused(let alert):
       refuse(alert)
     }
+  }
+
+  private func awaitMessage(_ tls: TLSChannel) {
+    leave()
+    let gone = Clock.uptime - begin
+    let left = engine.handshakeTimeout > gone ? engine.handshakeTimeout - gone : 0
+    WireConnection(engine, tls, certificate: tls.peerCertificate, timeout: left)
   }
 
   private func serveAPI(_ tls: TLSChannel, _ hello: ClientHello) {
@@ -130,42 +136,5 @@ final class EdgeConnection: Session, ByteChannelDelegate, MessageChannelDelegate
       Log.error("engine", "\(peer): \(error.message)")
       cut()
     }
-  }
-
-  // MARK: The first message
-
-  private func awaitRole(_ tls: TLSChannel) {
-    messages = MessageChannel(tls, self)
-  }
-
-  func messageChannel(_ channel: MessageChannel, received message: Message) {
-    guard let tls else { return }
-    switch message {
-    case .openControlChannelReq(let request):
-      leave()
-      ControlSession.open(channel, request, certificate: tls.peerCertificate, engine)
-    case .proxyReq(let request):
-      leave()
-      engine.broker.deliver(request, over: channel.detach())
-    case .streamReq(let request):
-      leave()
-      PrivateDial.serve(request, over: channel.detach(), certificate: tls.peerCertificate, engine)
-    default:
-      Log.debug("engine", "\(peer): the first message opens nothing")
-      leave()
-      channel.close()
-    }
-  }
-
-  func messageChannelEnded(_ channel: MessageChannel) {
-    leave()
-    channel.close()
-  }
-
-  func messageChannelDrained(_ channel: MessageChannel) {}
-
-  func messageChannel(_ channel: MessageChannel, failed failure: Failure) {
-    Log.debug("engine", "\(peer): \(failure.message)")
-    leave()
   }
 }

@@ -30,8 +30,12 @@ public final class Engine: LoopChild {
   /// few seconds.
   var patience: UInt32 = 15_000
 
+  /// Tries to find a port that is free for TCP and UDP.
+  private static let portAttempts = 16
+
   private var state = State.new
   private var tlsListener: Listener?
+  private var quicListener: QUICListener?
   private var httpListener: Listener?
   private var metricsListener: Listener?
   private var caFile: String?
@@ -103,11 +107,7 @@ public final class Engine: LoopChild {
 
   private func listen() throws(Failure) {
     if settings.tcpPortRange != nil, let host = settings.tcpListenHost { _ = try Self.resolve(host, 0) }
-    if let address = settings.tlsListen {
-      tlsListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [self] socket in
-        if connections.admit(socket) { _ = EdgeConnection(self, socket) }
-      }
-    }
+    try listenForClients()
     if settings.httpEnabled, let address = settings.httpListen {
       httpListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [self] socket in
         if connections.admit(socket) { PlainHTTP.serve(socket, self) }
@@ -118,6 +118,39 @@ public final class Engine: LoopChild {
         if connections.admit(socket) { Metrics.serve(socket, self) }
       }
     }
+  }
+
+  /// The TLS and the QUIC listener, which share a port number: clients know one only.
+  private func listenForClients() throws(Failure) {
+    guard let address = settings.tlsListen else { return }
+    let wanted = try Self.resolve(address.host, address.port)
+    for attempt in 1...Self.portAttempts {
+      let listener = try Listener(loop, on: wanted) { [self] socket in
+        if connections.admit(socket) { _ = EdgeConnection(self, socket) }
+      }
+      do throws(Failure) {
+        try listenForQUIC(beside: listener.address)
+        tlsListener = listener
+        return
+      } catch {
+        listener.close()
+        // A free port may be taken for the other protocol.
+        guard address.port == 0, settings.quicListen == nil, error.code == UV_EADDRINUSE.rawValue,
+          attempt < Self.portAttempts
+        else { throw error }
+      }
+    }
+  }
+
+  private func listenForQUIC(beside tls: SocketAddress) throws(Failure) {
+    guard settings.quicEnabled else { return }
+    let address: SocketAddress
+    if let configured = settings.quicListen {
+      address = try Self.resolve(configured.host, configured.port)
+    } else {
+      address = tls
+    }
+    quicListener = try QUICEdge.listen(self, on: address, keyFile: certificates?.keyFile)
   }
 
   /// The address to listen on for a configured host: a literal, `localhost`, or every address when there is none.
@@ -141,10 +174,11 @@ public final class Engine: LoopChild {
 
   // MARK: Asking
 
-  /// Port of a listener, "tls", "http" or "metrics"; nil when there is none.
+  /// Port of a listener, "tls", "quic", "http" or "metrics"; nil when there is none.
   public func port(of listener: String) -> Int32? {
     switch listener {
     case "tls": tlsListener.map { Int32($0.address.port) }
+    case "quic": quicListener.map { Int32($0.address.port) }
     case "http": httpListener.map { Int32($0.address.port) }
     case "metrics": metricsListener.map { Int32($0.address.port) }
     default: nil
@@ -262,6 +296,8 @@ public final class Engine: LoopChild {
   private func closeListeners() {
     tlsListener?.close()
     tlsListener = nil
+    quicListener?.close()
+    quicListener = nil
     httpListener?.close()
     httpListener = nil
     metricsListener?.close()

@@ -218,19 +218,23 @@ struct QUICStreamTests {
     pair.close()
   }
 
-  @Test func finishWaitsForClosedStreams() throws {
+  @Test func finishWaitsForStreams() throws {
     let pair = try QUICPair(TestLoop())
-    let (client, _) = try pair.connected(QUICRecorder())
+    let atClient = QUICRecorder()
+    let (client, _) = try pair.connected(atClient)
     let (stream, accepted) = try stream(pair, client)
+    let (other, _) = try self.stream(pair, client)
     let recorder = Recorder()
     accepted.delegate = recorder
     accepted.readStart()
+    client.finish()
     stream.write([UInt8](repeating: 9, count: 3_000_000))
     stream.close()
-    client.finish()
-    pair.test.run("the end of the connection") { pair.atServer.failure != nil }
+    pair.test.run("the upload") { recorder.ended }
     #expect(recorder.received.count == 3_000_001)
-    #expect(recorder.ended)
+    #expect(!client.isEnded)
+    other.close()
+    pair.test.run("the end of the connection") { pair.atServer.failure != nil && atClient.failure != nil }
     pair.close()
   }
 

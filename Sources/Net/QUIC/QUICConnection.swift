@@ -21,8 +21,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
 
   /// Told to the peer of a connection that is ended without a failure.
   public static let closeReason = "transport closed"
-  /// How long `finish` waits for what is queued, in milliseconds.
-  static let finishTimeout: UInt64 = 10_000
   /// A closed connection answers late packets for no longer than this, in milliseconds.
   static let lingerLimit: UInt64 = 1_000
 
@@ -74,11 +72,11 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   private var timer: LoopTimer?
   private var timerDeadline = UInt64.max
   private var refusals = 0
+  private var lastHeard: UInt64
 
   // Ending.
   private var requestedEnd: (() -> Void)?
-  private var isFinishing = false
-  private var finishTimer: LoopTimer?
+  private(set) var isFinishing = false
   private var closePacket: [UInt8] = []
   private var lateCount = 0
   private var lateThreshold = 1
@@ -104,6 +102,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     self.loop = loop
     self.settings = settings
     self.path = path
+    lastHeard = uv_now(loop.uv)
     isServer = false
     description = "QUIC connection to \(serverName)"
     datagrams = DatagramQueue(limit: settings.datagramQueue)
@@ -148,6 +147,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     _ settings: QUICSettings, choose: @escaping (ClientHello) -> QUICServerChoice
   ) throws(Failure) {
     loop = listener.loop
+    lastHeard = uv_now(loop.uv)
     self.settings = settings
     self.listener = listener
     path = listener.socket
@@ -221,7 +221,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   public var isOpen: Bool { state == .open }
   public var isEnded: Bool { state == .closing || state == .ended }
   public var negotiatedProtocol: String { tls.negotiatedProtocol }
-  public var hasPeerCertificate: Bool { tls.hasPeerCertificate }
+  public var peerCertificate: PeerCertificate { tls.peerCertificate }
   public var sessionDescription: String { tls.sessionDescription }
   public var peerCertificateDays: Int32? { tls.peerCertificateDays }
   /// What the client asked for, on a server's connection.
@@ -231,6 +231,12 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   public var peer: SocketAddress? {
     guard let raw, let path = ngtcp2_conn_get_path(raw), let address = path.pointee.remote.addr else { return nil }
     return SocketAddress(UnsafePointer(address))
+  }
+
+  /// Milliseconds since the peer was last heard.
+  public var silence: UInt64 {
+    let now = uv_now(loop.uv)
+    return now > lastHeard ? now - lastHeard : 0
   }
 
   /// Round trip time in microseconds, and what may be under way, in bytes.
@@ -249,6 +255,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
       return
     }
     refusals = 0
+    lastHeard = uv_now(loop.uv)
     var info = ngtcp2_pkt_info(ecn: ecn)
     // A client's path has one route, whatever its socket is bound to meanwhile.
     var ngtcp2Route = isServer ? ngtcp2_path(route) : ngtcp2_conn_get_path(raw)?.pointee ?? ngtcp2_path(route)
@@ -382,6 +389,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
       }
     }
     finishCall()
+    if isFinishing { closeWhenFinished() }
     setTimer()
   }
 
@@ -426,8 +434,12 @@ public final class QUICConnection: Deferred, DatagramReceiver {
 
   /// Ends the connection at once; its streams fail. The delegate hears nothing more.
   public func close(code: UInt64 = 0, reason: String = QUICConnection.closeReason) {
-    guard state == .handshaking || state == .open, requestedEnd == nil else { return }
     delegate = nil
+    requestEnd(code, reason)
+  }
+
+  private func requestEnd(_ code: UInt64, _ reason: String) {
+    guard state == .handshaking || state == .open, requestedEnd == nil else { return }
     requestedEnd = { [self] in
       var error = ngtcp2_connection_close_error()
       ngtcp2_connection_close_error_default(&error)
@@ -441,18 +453,17 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     loop.later { [self] in finishCall() }
   }
 
-  /// Ends the connection once all that its closed streams have queued has been received by the peer, or after some time.
+  /// Takes no more streams, and ends the connection once its streams have been closed and the peer has received what they
+  /// had queued. The delegate is told the end.
   public func finish() {
     guard !isFinishing, state == .handshaking || state == .open else { return }
     isFinishing = true
-    delegate = nil
-    finishTimer = LoopTimer(loop, after: Self.finishTimeout) { [self] in close() }
     loop.later { [self] in closeWhenFinished() }
   }
 
   func closeWhenFinished() {
     guard isFinishing, !isEnded, streams.allSatisfy({ $0?.isFlushed ?? true }) else { return }
-    close()
+    requestEnd(0, Self.closeReason)
   }
 
   /// What had to wait until no call into ngtcp2 is under way.
@@ -501,8 +512,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     requestedEnd = nil
     timer?.close()
     timer = nil
-    finishTimer?.close()
-    finishTimer = nil
     if wasHandshaking { self.listener?.handshakeEnded(self) }
     failStreams(failure)
     listener?.connection(self, ended: failure)

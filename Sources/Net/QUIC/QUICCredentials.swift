@@ -45,11 +45,17 @@ public final class QUICCredentials {
   }
 
   /// A server's certificate.
-  public init(certificateFile: String, keyFile: String) throws(Failure) {
+  /// - Parameter clientCAFile: authorities of client certificates
+  public init(certificateFile: String, keyFile: String, clientCAFile: String? = nil) throws(Failure) {
     raw = try Self.make()
     verifiesPeer = false
     hasCertificate = true
     try Self.load(raw, certificateFile, keyFile)
+    guard let clientCAFile else { return }
+    let count = gnutls_certificate_set_x509_trust_file(raw, clientCAFile, GNUTLS_X509_FMT_PEM)
+    guard count > 0 else {
+      throw Self.failure(count, "read the authorities of client certificates from \(clientCAFile)")
+    }
   }
 
   deinit { gnutls_certificate_free_credentials(raw) }

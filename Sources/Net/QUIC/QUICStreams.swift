@@ -78,7 +78,7 @@ extension QUICConnection {
   func peerOpened(_ id: Int64) {
     counters.peerStreams &+= 1
     let stream = add(id)
-    if let delegate { delegate.connection(self, opened: stream) } else { stream.reset() }
+    if let delegate, !isFinishing { delegate.connection(self, opened: stream) } else { stream.reset() }
   }
 
   func streamClosed(_ id: Int64, _ stream: QUICStream?) {

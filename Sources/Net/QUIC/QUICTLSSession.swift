@@ -150,9 +150,22 @@ final class QUICTLSSession {
     return String(decoding: UnsafeBufferPointer(start: name.data, count: Int(name.size)), as: UTF8.self)
   }
 
-  var hasPeerCertificate: Bool {
+  private var hasPeerCertificate: Bool {
     var count: UInt32 = 0
     return gnutls_certificate_get_peers(raw, &count) != nil && count > 0
+  }
+
+  /// What the client of a server's connection has shown.
+  var peerCertificate: PeerCertificate {
+    guard hasPeerCertificate else { return .none }
+    var status: UInt32 = 0
+    guard let purpose = strdup(GNUTLS_KP_TLS_WWW_CLIENT) else { return .untrusted }
+    defer { free(purpose) }
+    var data = gnutls_typed_vdata_st()
+    data.type = GNUTLS_DT_KEY_PURPOSE_OID
+    data.data = UnsafeMutableRawPointer(purpose).assumingMemoryBound(to: UInt8.self)
+    let checked = gnutls_certificate_verify_peers(raw, &data, 1, &status)
+    return checked == 0 && status == 0 ? .trusted : .untrusted
   }
 
   /// Version and cipher suite.

@@ -14,6 +14,12 @@
 //! | engine.workspace_id | - | its workspace's id, for the same |
 //! | tls.enabled | true | the TLS listener: protocol, API and published tunnels |
 //! | tls.listen_addr | :443 | host:port, \[v6\]:port or :port; port 0 picks a free one |
+//! | quic.enabled | true | the QUIC listener: protocol |
+//! | quic.listen_addr | (tls) | its address; the TLS listener's, with the same port number, when unset |
+//! | quic.retry | auto | when clients prove their address first: auto (many handshakes), always, never |
+//! | quic.congestion_control | cubic | cubic or bbr |
+//! | quic.qlog_dir | - | directory for a qlog file of each connection, for debugging |
+//! | quic.key_log_file | - | file that gets the secrets of connections, for debugging |
 //! | http.enabled | false | plain HTTP listener that redirects to https |
 //! | http.listen_addr | :80 | its address |
 //! | certs.static.enabled | true | certificate from files |

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import RstreamConfig
+import RstreamNet
+
+/// The engine's UDP port, which has the number of its TLS port unless the settings say otherwise.
+enum QUICEdge {
+  static func listen(_ engine: Engine, on address: SocketAddress, keyFile: String?) throws(Failure) -> QUICListener {
+    let settings = engine.settings
+    var quic = QUICSettings()
+    // More than three of a client's keep-alives, so that a few lost ones do no harm.
+    quic.idleTimeout = 45_000
+    quic.keepAlive = 0
+    quic.handshakeTimeout = engine.handshakeTimeout
+    quic.congestionControl = settings.quicCongestionControl == "bbr" ? .bbr : .cubic
+    quic.qlogDirectory = settings.quicQLogDirectory
+    quic.keyLogFile = settings.quicKeyLogFile
+    var limits = QUICListener.Limits()
+    limits.connections = settings.maximumConnections
+    switch settings.quicRetry {
+    case "always": limits.validation = .always
+    case "never": limits.validation = .never
+    default: break
+    }
+    let listener = try QUICListener(
+      engine.loop, on: address, quic, limits, secret: keyFile.flatMap(secret),
+      choose: { [weak engine] hello, _ in engine.map { choose(hello, $0) } ?? .fail },
+      accept: { [weak engine] connection in
+        if let engine { QUICSession.serve(connection, engine) } else { connection.close() }
+      })
+    let buffers = listener.buffers
+    Log.info(
+      "engine", "QUIC on UDP \(listener.address), socket buffers of \(buffers.receive) and \(buffers.send) bytes")
+    return listener
+  }
+
+  /// What a client gets, by the name and the protocols that it asks for.
+  private static func choose(_ hello: ClientHello, _ engine: Engine) -> QUICServerChoice {
+    // Who connects to an address sends no name.
+    guard hello.serverName.map({ $0 == engine.settings.host }) ?? true else {
+      let isTunnel = hello.serverName.map(engine.policy.namespace.contains) ?? false
+      return isTunnel ? .refuseProtocol : .refuseName
+    }
+    guard hello.protocols?.contains(EdgeRoute.wireProtocol) == true else { return .refuseProtocol }
+    do throws(Failure) {
+      guard let credentials = try engine.certificates?.current().quic() else { return .fail }
+      return .serve(credentials, protocol: EdgeRoute.wireProtocol, requestsCertificate: true)
+    } catch {
+      Log.error("engine", error.message)
+      return .fail
+    }
+  }
+
+  /// Made from the private key: an engine that was restarted makes the same, and tells clients of the last one that their
+  /// connections are gone instead of leaving them to find out.
+  private static func secret(_ keyFile: String) -> [UInt8]? {
+    guard let file = fopen(keyFile, "r") else { return nil }
+    defer { fclose(file) }
+    var bytes = Array("rstream: secret of QUIC tokens".utf8)
+    var room = [UInt8](repeating: 0, count: 65_536)
+    let count = fread(&room, 1, room.count, file)
+    guard count > 0 else { return nil }
+    bytes += room.prefix(count)
+    return Digest.sha256(bytes)
+  }
+}

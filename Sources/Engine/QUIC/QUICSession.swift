@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import RstreamNet
+
+/// The QUIC connection of an agent or dialer: each of its streams is what a TLS connection is otherwise.
+final class QUICSession: Session, QUICConnectionDelegate {
+  let connection: QUICConnection
+  /// Told each datagram that arrives; the bytes are borrowed for the call.
+  var onDatagram: ((UnsafeRawBufferPointer) -> Void)?
+  /// Told once, when the connection has ended and all its streams have failed.
+  var onEnd: (() -> Void)?
+  private let engine: Engine
+  private let place: AnyObject
+
+  /// The session that a stream belongs to; nil for other channels.
+  static func of(_ channel: ByteChannel) -> QUICSession? {
+    (channel as? QUICStream)?.connection.attachment as? QUICSession
+  }
+
+  /// Takes over a connection whose handshake begins. It is closed when there are too many.
+  static func serve(_ connection: QUICConnection, _ engine: Engine) {
+    guard let place = engine.connections.admit() else { return connection.close() }
+    _ = QUICSession(connection, engine, place)
+  }
+
+  private init(_ connection: QUICConnection, _ engine: Engine, _ place: AnyObject) {
+    self.connection = connection
+    self.engine = engine
+    self.place = place
+    connection.attachment = self
+    connection.delegate = self
+    engine.sessions.add(self)
+  }
+
+  /// Streams go on until they end; then the client is told that the connection is over.
+  func drain() { connection.finish() }
+
+  func cut() {
+    connection.close()
+    leave()
+  }
+
+  private func leave() {
+    onDatagram = nil
+    let report = onEnd
+    onEnd = nil
+    report?()
+    connection.attachment = nil
+    engine.sessions.remove(self)
+  }
+
+  func connectionOpened(_ connection: QUICConnection) {
+    Log.debug("engine", "\(connection.peer?.description ?? ""): \(connection.sessionDescription)")
+  }
+
+  func connection(_ connection: QUICConnection, opened stream: QUICStream) {
+    guard let place = engine.connections.admit() else { return stream.reset() }
+    stream.attachment = place
+    WireConnection(engine, stream, certificate: connection.peerCertificate, timeout: engine.handshakeTimeout)
+  }
+
+  func connection(_ connection: QUICConnection, received datagram: UnsafeRawBufferPointer) { onDatagram?(datagram) }
+
+  func connection(_ connection: QUICConnection, ended failure: Failure) {
+    Log.debug("engine", failure.message)
+    leave()
+  }
+}
