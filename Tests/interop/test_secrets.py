@@ -190,14 +190,15 @@ def test_tokens(guarded, watch, forward, dial, site, tcp_server):
         sock.settimeout(20)
         sock.sendall(b"abc")
         assert sock.recv(3) == b"ABC"
-    watching = watch.keep(
-        Program(
-            [build_product("rstreamctl"), "watch", "--json", *engine.client_options(token)],
-            watch.directory / "watch.log", environment=environment,
-        )
-    )  # fmt: skip
-    watching.wait_line()
-    watching.end()
+    for number, way in enumerate(([], ["--websocket"])):
+        watching = watch.keep(
+            Program(
+                [build_product("rstreamctl"), "watch", "--json", *way, *engine.client_options(token)],
+                watch.directory / f"watch-{number}.log", environment=environment,
+            )
+        )  # fmt: skip
+        watching.wait_line()
+        watching.end()
     for command in (["tunnels"], ["clients"], ["doctor"]):
         for given in (token, watch.secrets["static token"]):
             watch.run(*command, "--json", *engine.client_options(given), fails=False)
@@ -205,7 +206,7 @@ def test_tokens(guarded, watch, forward, dial, site, tcp_server):
                 *command, *engine.client_options(), fails=False,
                 environment=watch.environment(RSTREAM_AUTHENTICATION_TOKEN=given),
             )  # fmt: skip
-    for command in (["tunnels"], ["clients"], ["doctor"], ["watch"]):
+    for command in (["tunnels"], ["clients"], ["doctor"], ["watch"], ["watch", "--websocket"]):
         for given in (wrong, forged, expired, f"{wrong} {wrong}"):
             watch.run(*command, *engine.client_options(given))
     for given in (wrong, forged, expired):
@@ -275,21 +276,24 @@ def test_secrets_of_streams_as_the_engine_s_peer_sees_them(start_fake_engine, wa
     agent.end()
 
 
+@pytest.mark.parametrize("mode", ["tls", "quic"])
 @pytest.mark.parametrize("where", ["control", "tunnel", "dial"])
-def test_an_engine_that_repeats_a_token(start_fake_engine, watch, forward, dial, where):
-    fake = start_fake_engine()
+def test_an_engine_that_repeats_a_token(start_fake_engine, start_quic_engine, watch, forward, dial, where, mode):
+    fake = start_fake_engine() if mode == "tls" else start_quic_engine()
+    transport = ["--config-set", f"transport.mode={mode}"]
     token = watch.secret("token", "t0ken-that-the-engine-repeats")
     said = f"the token {token} is refused"
     if where == "dial":
-        options = dict(listen=False, token=token, environment=watch.environment(), arguments=["--no-zero-rtt"])
-        program = watch.keep(dial(fake, "somewhere", **options))
+        options = dict(listen=False, token=token, environment=watch.environment())
+        program = watch.keep(dial(fake, "somewhere", arguments=["--no-zero-rtt", *transport], **options))
         connection, _ = fake.accept_dial()
         answer = wire.pb.Message()
         answer.stream_rsp.error.code = 1000
         answer.stream_rsp.error.message.value = said
         connection.send(answer)
     else:
-        program = watch.keep(forward(fake, "127.0.0.1:9", "x", [], watch.environment(), online=False, token=token))
+        options = dict(online=False, token=token, environment=watch.environment())
+        program = watch.keep(forward(fake, "127.0.0.1:9", "x", transport, **options))
         if where == "control":
             connection, _ = fake.accept_request()
             answer = wire.pb.Message()
