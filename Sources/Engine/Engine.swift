@@ -50,7 +50,8 @@ public final class Engine: LoopChild {
     }
     self.loop = loop
     self.settings = settings
-    feed = InventoryFeed(loop)
+    feed = InventoryFeed(
+      loop, at: RecordPlace(workspaceID: settings.workspaceID, projectID: settings.projectID))
     broker = StreamBroker(loop, timeout: UInt64(settings.streamRequestSeconds) * 1000)
     connections = ConnectionLimit(settings.maximumConnections)
     authenticator = Authenticator(settings)

@@ -67,6 +67,8 @@ import Testing
     _ = try harness.client(token: token(#"{"projects":["p1"]}"#)).privateTunnel("x")
     #expect(harness.engine.clients.values.first?.record["project_id"]?.string == "p1")
     #expect(harness.engine.registry.tunnels.first?.record["project_id"]?.string == "p1")
+    let event = InventoryEvent(snapshotOf: harness.engine, WatchQuery()).json
+    #expect(event["project_id"]?.string == "p1" && event["workspace_id"] == nil)
     harness.finish()
   }
 }

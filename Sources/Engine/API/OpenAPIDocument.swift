@@ -327,6 +327,8 @@ enum OpenAPIDocument {
                 "state.initial", "client.created", "client.deleted", "tunnel.created", "tunnel.deleted"
               ]},
               "created_at": {"type": "string", "format": "date-time"},
+              "workspace_id": {"type": "string"},
+              "project_id": {"type": "string"},
               "object": {"anyOf": [
                 {
                   "type": "object",

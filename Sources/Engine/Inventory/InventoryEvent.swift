@@ -11,13 +11,13 @@ struct InventoryEvent {
   let json: JSONValue
 
   /// A client or tunnel has come or gone.
-  init(_ resource: InventoryFilter.Resource, _ change: Change, _ record: JSONValue) {
+  init(_ resource: InventoryFilter.Resource, _ change: Change, _ record: JSONValue, at place: RecordPlace) {
     let name =
       switch resource {
       case .clients: "client"
       case .tunnels: "tunnel"
       }
-    self.init("\(name).\(change.rawValue)", change == .deleted ? InventoryEvent.offline(record) : record)
+    self.init("\(name).\(change.rawValue)", change == .deleted ? InventoryEvent.offline(record) : record, place)
   }
 
   /// How everything stands at the moment: what a watcher is told first.
@@ -29,14 +29,15 @@ struct InventoryEvent {
       .object([
         JSONMember("snapshot_at", .string(Clock.now.rfc3339 ?? "")), JSONMember("clients", .array(clients)),
         JSONMember("tunnels", .array(tunnels)),
-      ]))
+      ]), engine.recordPlace)
   }
 
-  private init(_ type: String, _ object: JSONValue) {
-    json = .object([
+  private init(_ type: String, _ object: JSONValue, _ place: RecordPlace) {
+    let head = [
       JSONMember("id", .string(RandomHex.text(bytes: 12))), JSONMember("type", .string(type)),
-      JSONMember("created_at", .string(Clock.now.rfc3339 ?? "")), JSONMember("object", object),
-    ])
+      JSONMember("created_at", .string(Clock.now.rfc3339 ?? "")),
+    ]
+    json = .object(head + place.members + [JSONMember("object", object)])
   }
 
   private static func offline(_ record: JSONValue) -> JSONValue {

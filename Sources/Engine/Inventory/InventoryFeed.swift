@@ -22,6 +22,7 @@ final class InventoryFeed {
   private static let longestWait: Int64 = 60
 
   private let loop: Loop
+  private let place: RecordPlace
   private var watchers: [ObjectIdentifier: any InventoryWatcher] = [:]
   private var timer: LoopTimer?
   /// Runs when the first of the watchers' tokens ends.
@@ -31,7 +32,10 @@ final class InventoryFeed {
   /// How many watch.
   var count: Int { watchers.count }
 
-  init(_ loop: Loop) { self.loop = loop }
+  init(_ loop: Loop, at place: RecordPlace) {
+    self.loop = loop
+    self.place = place
+  }
 
   func add(_ watcher: any InventoryWatcher) {
     watchers[ObjectIdentifier(watcher)] = watcher
@@ -81,7 +85,7 @@ final class InventoryFeed {
       guard let shown = watcher.query.shown(resource, record) else { continue }
       // Most see the same.
       if shown != eventRecord {
-        (event, eventRecord) = (InventoryEvent(resource, change, shown).json.encoded, shown)
+        (event, eventRecord) = (InventoryEvent(resource, change, shown, at: place).json.encoded, shown)
       }
       watcher.tell(event)
     }

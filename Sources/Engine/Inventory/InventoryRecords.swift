@@ -50,6 +50,12 @@ struct TunnelRecord {
 struct RecordPlace {
   var workspaceID: String?
   var projectID: String?
+
+  var members: [JSONMember] {
+    [("workspace_id", workspaceID), ("project_id", projectID)].compactMap { name, id in
+      id.map { JSONMember(name, .string($0)) }
+    }
+  }
 }
 
 /// A connected client as the engine's API shows it.
@@ -77,7 +83,7 @@ struct ClientRecord {
 }
 
 extension Engine {
-  fileprivate var recordPlace: RecordPlace {
+  var recordPlace: RecordPlace {
     RecordPlace(workspaceID: settings.workspaceID, projectID: settings.projectID)
   }
 }
