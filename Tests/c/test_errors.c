@@ -117,15 +117,15 @@ static void client_settings(struct world *world) {
   CHECK_INT(rstream_config_set(config, "engine", "localhost:1", NULL), 0);
 
   CHECK_INT(rstream_config_set(config, "auth.token", "my-secret-token", NULL), 0);
-  CHECK_INT(rstream_config_set(config, "auth.mtls.certificateFile", "/tmp/c.pem", NULL), 0);
+  CHECK_INT(rstream_config_set(config, "auth.mtls.certificateFile", "/nonexistent/c.pem", NULL), 0);
   CHECK_INT(rstream_client_new(world->loop, config, &client, NULL), RSTREAM_EMTLS_INCOMPLETE);
-  CHECK_INT(rstream_config_set(config, "auth.mtls.keyFile", "/tmp/k.pem", NULL), 0);
+  CHECK_INT(rstream_config_set(config, "auth.mtls.keyFile", "/nonexistent/k.pem", NULL), 0);
   CHECK_INT(rstream_client_new(world->loop, config, &client, &error), RSTREAM_EAUTH_CONFLICT);
   CHECK(strstr(rstream_error_message(error), "my-secret-token") == NULL);
   rstream_error_free(error);
   CHECK_INT(rstream_config_set(config, "auth.token", NULL, NULL), 0);
   CHECK_INT(rstream_client_new(world->loop, config, &client, &error), RSTREAM_ETLS);
-  CHECK(strstr(rstream_error_message(error), "/tmp/c.pem") != NULL);
+  CHECK(strstr(rstream_error_message(error), "/nonexistent/c.pem") != NULL);
   rstream_error_free(error);
   CHECK(client == NULL);
   rstream_config_free(config);

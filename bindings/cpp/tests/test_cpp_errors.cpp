@@ -60,7 +60,8 @@ static void codes() {
                                  errc::engine_api_http,
                                  errc::engine_api_payload,
                                  errc::invalid_filter,
-                                 errc::event_json};
+                                 errc::event_json,
+                                 errc::engine_discovery};
   CHECK_EQ(std::size(all), std::size(wanted));
   for (std::size_t i = 0; i < std::size(all); i++) CHECK_EQ(static_cast<int>(all[i]), wanted[i]);
   const std::error_code code = rstrm::errc::backlog_full;
