@@ -218,7 +218,23 @@ struct QUICStreamTests {
     pair.close()
   }
 
-  @Test func finishWaitsForStreams() throws {
+  @Test func finishingWaitsForNoOpenStream() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    _ = try self.stream(pair, client)
+    let recorder = Recorder()
+    accepted.delegate = recorder
+    accepted.readStart()
+    stream.write([UInt8](repeating: 9, count: 300_000))
+    stream.close()
+    client.finish()
+    pair.test.run("the end of the connection") { pair.atServer.failure != nil }
+    #expect(recorder.received.count == 300_001)
+    pair.close()
+  }
+
+  @Test func drainingWaitsForStreams() throws {
     let pair = try QUICPair(TestLoop())
     let atClient = QUICRecorder()
     let (client, _) = try pair.connected(atClient)
@@ -227,7 +243,7 @@ struct QUICStreamTests {
     let recorder = Recorder()
     accepted.delegate = recorder
     accepted.readStart()
-    client.finish()
+    client.drain()
     stream.write([UInt8](repeating: 9, count: 3_000_000))
     stream.close()
     pair.test.run("the upload") { recorder.ended }

@@ -32,7 +32,7 @@ final class QUICSession: Session, QUICConnectionDelegate {
   }
 
   /// Streams go on until they end; then the client is told that the connection is over.
-  func drain() { connection.finish() }
+  func drain() { connection.drain() }
 
   func cut() {
     connection.close()

@@ -21,6 +21,8 @@ public final class QUICConnection: Deferred, DatagramReceiver {
 
   /// Told to the peer of a connection that is ended without a failure.
   public static let closeReason = "transport closed"
+  /// How long `finish` waits for what is queued, in milliseconds.
+  static let finishTimeout: UInt64 = 10_000
   /// A closed connection answers late packets for no longer than this, in milliseconds.
   static let lingerLimit: UInt64 = 1_000
 
@@ -77,6 +79,8 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   // Ending.
   private var requestedEnd: (() -> Void)?
   private(set) var isFinishing = false
+  private var waitsForStreams = false
+  private var finishTimer: LoopTimer?
   private var closePacket: [UInt8] = []
   private var lateCount = 0
   private var lateThreshold = 1
@@ -455,15 +459,31 @@ public final class QUICConnection: Deferred, DatagramReceiver {
 
   /// Takes no more streams, and ends the connection once its streams have been closed and the peer has received what they
   /// had queued. The delegate is told the end.
-  public func finish() {
+  public func drain() {
     guard !isFinishing, state == .handshaking || state == .open else { return }
     isFinishing = true
+    waitsForStreams = true
+    loop.later { [self] in closeWhenFinished() }
+  }
+
+  /// Ends the connection once the peer has received what its closed streams had queued, or after some time. Streams that are
+  /// open do not count, and the delegate hears nothing more.
+  public func finish() {
+    guard finishTimer == nil, state == .handshaking || state == .open else { return }
+    isFinishing = true
+    waitsForStreams = false
+    delegate = nil
+    finishTimer = LoopTimer(loop, after: Self.finishTimeout) { [self] in close() }
     loop.later { [self] in closeWhenFinished() }
   }
 
   func closeWhenFinished() {
-    guard isFinishing, !isEnded, streams.allSatisfy({ $0?.isFlushed ?? true }) else { return }
-    requestEnd(0, Self.closeReason)
+    guard isFinishing, !isEnded else { return }
+    let isDone = streams.allSatisfy { stream in
+      guard let stream else { return true }
+      return stream.isClosed ? stream.isFlushed : !waitsForStreams
+    }
+    if isDone { requestEnd(0, Self.closeReason) }
   }
 
   /// What had to wait until no call into ngtcp2 is under way.
@@ -512,6 +532,8 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     requestedEnd = nil
     timer?.close()
     timer = nil
+    finishTimer?.close()
+    finishTimer = nil
     if wasHandshaking { self.listener?.handshakeEnded(self) }
     failStreams(failure)
     listener?.connection(self, ended: failure)

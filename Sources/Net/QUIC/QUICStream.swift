@@ -111,7 +111,7 @@ public final class QUICStream: ByteChannel {
   }
 
   /// Whether nothing of a closed stream is left to be sent or acknowledged.
-  var isFlushed: Bool { isClosed && (isWriteBroken || (buffer.isEmpty && endSent)) }
+  var isFlushed: Bool { isWriteBroken || (buffer.isEmpty && endSent) }
 
   func acknowledged(_ count: Int) { buffer.acknowledged(count) }
 
