@@ -180,7 +180,8 @@ def test_tls_stays_chosen(dark, start_dialer):
     relay.lighten()
     for _ in range(3):
         dialer.stream(engine)
-    assert engine.seen == 0
+    # (A packet of the attempt that lost may come late.)
+    assert engine.quic_connections.empty()
 
 
 def test_dials_at_once_wait_for_one_choice(dark, start_dialer):

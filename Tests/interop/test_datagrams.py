@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datagram tunnels: packets framed on streams, between wire-level peers and our programs, and the private cases of the
-official matrix with real protocols inside: QUIC by aioquic, SCTP by usrsctp, DTLS by OpenSSL.
+"""Datagram tunnels: packets framed on streams and in QUIC datagrams, between wire-level peers and our programs, and the
+private cases of the official matrix with real protocols inside: QUIC by aioquic, SCTP by usrsctp, DTLS by OpenSSL.
 """
 
 import socket
@@ -17,6 +17,13 @@ SIZES = [0, 1, 1200, 1472, 16384, 65535]
 @pytest.fixture
 def tls_client(engine):
     client = engine.fake_client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def quic_client(engine):
+    client = engine.quic_client()
     yield client
     client.close()
 
@@ -65,10 +72,45 @@ def test_too_long_a_packet_ends_its_channel(tls_client, name):
     crosses(*tls_client.pair(control, name), [100])
 
 
+def test_packets_by_both_ways_of_reaching_the_engine(tls_client, quic_client, name):
+    """Owner over TLS, dialer over QUIC without datagrams, and the other way round."""
+    control = owner_of(tls_client, name)
+    near = quic_client.connect()
+    near.send(wire.stream_req(name, True))
+    crosses(near, control.accept())
+
+
+# -- QUIC datagrams --------------------------------------------------------------------------------------------------
+
+
+def test_guaranteed_delivery_stays_on_streams(engine, quic_client, name):
+    other = engine.quic_client()
+    control = owner_of(quic_client, name, datagram_guaranteed_delivery=True)
+    with pytest.raises(wire.Refused) as refused:
+        other.dial_channel(name)
+    assert refused.value.code == 2000
+    near = other.connect()
+    near.send(wire.stream_req(name, True))
+    crosses(near, control.accept())
+
+
+def test_channels_are_refused_where_they_cannot_be(quic_client, tls_client, name):
+    """On a tunnel of byte streams, and over TLS, which has no datagrams."""
+    control = quic_client.control(liveness=60000)
+    control.open_tunnel(name=name, publish=False)
+    with pytest.raises(wire.Refused) as refused:
+        quic_client.dial_channel(name)
+    assert refused.value.code == 2000
+    owner_of(quic_client, f"{name}-packets")
+    near = tls_client.connect()
+    near.send(wire.stream_req(f"{name}-packets", False, datagram_channel=True))
+    assert near.expect("stream_rsp").error.code == 2000
+
+
 # -- our programs ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["tls"])
+@pytest.fixture(params=["tls", "quic"])
 def transport(request):
     return ["--config-set", f"transport.mode={request.param}"]
 

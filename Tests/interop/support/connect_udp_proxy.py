@@ -9,6 +9,9 @@ from aioquic.h3.connection import H3Connection, Setting
 
 from . import background, quic
 
+_PACKET = 1452
+# What of it is left for a UDP payload. aioquic would hold larger ones back for ever, and all behind them.
+_LARGEST = _PACKET - 60
 PATH = "/.well-known/masque/udp/"
 
 
@@ -58,7 +61,7 @@ class ConnectUDPProxy:
             certificate or authority.issue(*names),
             ["h3"],
             on_event=self._event,
-            max_datagram_size=1452,
+            max_datagram_size=_PACKET,
         )
         self.port = self._server.port
         self.url = f"https://{names[0]}:{self.port}"
@@ -130,6 +133,8 @@ class _Flow(asyncio.DatagramProtocol):
             self._early.append(payload)
 
     def datagram_received(self, data, addr):
+        if len(data) > _LARGEST:
+            return
         self._proxy.carried[1] += 1
         self._connection.http.send_datagram(self._stream, b"\0" + data)
         self._connection.transmit()

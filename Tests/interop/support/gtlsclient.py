@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gtlsclient, the client that comes with ngtcp2, with the protocol it is to offer. It tells all that it does."""
+
+import functools
+import os
+import pathlib
+import subprocess
+import tempfile
+import threading
+
+_SOURCE = pathlib.Path(__file__).with_name("alpn.c")
+
+
+@functools.cache
+def _preload():
+    library = pathlib.Path(tempfile.mkdtemp(prefix="rstream-alpn-")) / "alpn.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, _SOURCE, "-ldl"], check=True)
+    return library
+
+
+class GTLSClient:
+    """Connects and stays until close(). `lines` is what it says, about every packet and frame."""
+
+    def __init__(self, port, *options, alpn="rstrm/1", server_name="localhost", host="127.0.0.1", target=()):
+        environment = {**os.environ, "LD_PRELOAD": str(_preload()), "RSTREAM_ALPN": alpn}
+        command = ["gtlsclient", *options, f"--sni={server_name}", "--no-quic-dump", host, str(port), *target]
+        self.lines = []
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
+        )
+        self._condition = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            with self._condition:
+                self.lines.append(line.rstrip("\n"))
+                self._condition.notify_all()
+        with self._condition:
+            self._ended = True
+            self._condition.notify_all()
+
+    def wait_line(self, *parts, after=0, timeout=10.0):
+        """Waits for a line that has all these parts and comes after that many lines; returns how many came up to it."""
+
+        def place():
+            return next(
+                (n for n, line in enumerate(self.lines[after:], after + 1) if all(part in line for part in parts)), None
+            )
+
+        with self._condition:
+            self._condition.wait_for(lambda: place() or self._ended, timeout)
+            found = place()
+        assert found, f"gtlsclient said nothing of {parts}\n" + "\n".join(self.lines[-60:])
+        return found
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(5)
+        self._process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is set about QUIC, and what it may cost: how it is chosen, client certificates, files for debugging, memory."""
+
+import gc
+import json
+import socket
+
+import pytest
+
+from support import origins
+from support.certificates import Authority
+from support.ctl import unique
+from support.process import clean_environment
+from support.waiting import wait_until
+
+QUIC = ["--config-set", "transport.mode=quic"]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"RSTREAM_TUNNEL_TRANSPORT": "quic"}, {"RSTREAM_QUIC_TRANSPORT": "1"}],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_variables_choose_quic(start_quic_engine, forward, tmp_path, variables):
+    engine = start_quic_engine()
+    environment = clean_environment(HOME=tmp_path, **variables)
+    forward(engine, "127.0.0.1:9", unique(), ["--no-publish"], environment=environment, online=False)
+    engine.accept_control()
+    assert (engine.seen, engine.accepted) == (1, 0)
+
+
+def test_an_engine_without_quic(start_engine, forward):
+    engine = start_engine(settings={"quic.enabled": "false"})
+    ours = forward(engine, "127.0.0.1:9", unique(), ["--no-publish", *QUIC], online=False)
+    ours.wait_line(20, status="offline")
+    ours.judge(ours.wait(), 4)
+
+
+def test_client_certificate(start_quic_engine, forward, tmp_path):
+    clients = Authority(tmp_path)
+    certificate, key = clients.issue("agent.test", client=True)
+    engine = start_quic_engine(client_ca=clients.ca_file)
+    forward(engine, "127.0.0.1:9", unique(), ["--no-publish", *QUIC, "--cert", certificate, "--key", key], online=False)
+    engine.accept_control()
+    assert engine.accept_quic().peer_certificate == "agent.test"
+
+
+@pytest.mark.parametrize("algorithm", ["cubic", "bbr"])
+def test_debugging_files(start_engine, forward, dial, tcp_server, tmp_path, name, algorithm):
+    """qlog and the keys of the connection, from both ends, when asked for; with each congestion control."""
+    logs = {who: tmp_path / who for who in ("engine-qlog", "client-qlog")}
+    for directory in logs.values():
+        directory.mkdir()
+    keys = {who: tmp_path / f"{who}.keys" for who in ("engine", "client")}
+    engine = start_engine(
+        settings={
+            "quic.qlog_dir": logs["engine-qlog"],
+            "quic.key_log_file": keys["engine"],
+            "quic.congestion_control": algorithm,
+        }
+    )
+    settings = {"qlogDirectory": logs["client-qlog"], "keyLogFile": keys["client"], "congestionControl": algorithm}
+    arguments = [*QUIC] + [
+        part for pair in settings.items() for part in ("--config-set", "transport.quic.%s=%s" % pair)
+    ]
+    agent = forward(engine, tcp_server(origins.sink).address, name, ["--no-publish", *arguments])
+    dialer = dial(engine, name, arguments=arguments)
+    with socket.create_connection(("127.0.0.1", dialer.port), 10) as sock:
+        sock.sendall(bytes(1 << 20))
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(100).startswith(b"1048576 ")
+    dialer.end()
+    agent.end()
+    engine.end()
+    for file in keys.values():
+        assert "CLIENT_TRAFFIC_SECRET_0 " in file.read_text() and file.stat().st_mode & 0o077 == 0
+    secrets = [{line.split()[2] for line in file.read_text().splitlines() if line[:1] != "#"} for file in keys.values()]
+    assert secrets[0] == secrets[1]
+    for directory in logs.values():
+        files = list(directory.iterdir())
+        assert len(files) == 2
+        for file in files:
+            # A sequence of JSON texts (RFC 7464).
+            events = [json.loads(part) for part in file.read_text().split("\x1e") if part]
+            assert len(events) > 20
+
+
+def test_a_consumer_that_does_not_read_costs_bounded_memory(start_engine, forward, tcp_server, name):
+    """Its stream is held up, back to the service behind the tunnel, and no other stream is."""
+    engine = start_engine()
+    size = 128 << 20
+    agent = forward(engine, tcp_server(origins.source(size)).address, name, ["--no-publish", *QUIC])
+    before = engine.resident, agent.resident
+    with engine.fake_client() as client:
+        stalled = [client.dial(name, zero_rtt=True) for _ in range(3)]
+        for stream in stalled:
+            stream.read_exactly(1)
+        with client.dial(name, zero_rtt=True) as other:
+            received = 1
+            other.read_exactly(1)
+            while received < size:
+                received += len(other.read(timeout=20))
+        assert engine.resident - before[0] < 100 << 20
+        assert agent.resident - before[1] < 100 << 20
+
+
+def test_a_thousand_connections_leave_nothing(start_engine):
+    engine = start_engine()
+    client = engine.quic_client().quic
+
+    def connections(count):
+        for _ in range(count // 50):
+            opened = [client.connect(wait=False) for _ in range(50)]
+            for connection in opened:
+                connection.wait_ready(30)
+            client.close()
+        gc.collect()
+
+    connections(200)
+    memory, files = engine.resident, engine.open_files
+    connections(1000)
+    # A closed connection stays for a moment, to answer late packets.
+    wait_until(lambda: engine.open_files <= files, 10, what="the files of connections to be closed")
+    wait_until(lambda: engine.resident < memory + (10 << 20), 10, what="the memory of connections to be given back")
