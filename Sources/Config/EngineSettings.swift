@@ -140,6 +140,9 @@ extension EngineSettings {
   }
   public var metricsToken: String? { table.text(.metricsToken) }
 
+  public var dtlsEnabled: Bool { table.flag(.dtlsEnabled) }
+  public var dtlsListen: ListenAddress? { table.text(.dtlsListen).flatMap(ListenAddress.init) }
+
   /// Nothing when published TCP tunnels are not available.
   public var tcpPortRange: PortRange? { table.text(.tcpPortRange).flatMap(PortRange.init) }
   /// Nothing means the host of the TLS listener.
@@ -187,6 +190,8 @@ extension EngineSettings {
     case metricsListen = "metrics.prometheus.listen_addr"
     case metricsPath = "metrics.prometheus.path"
     case metricsToken = "metrics.prometheus.bearer_token"
+    case dtlsEnabled = "dtls.enabled"
+    case dtlsListen = "dtls.listen_addr"
     case tcpPortRange = "tcp.port_range"
     case tcpListenHost = "tcp.listen_host"
     case streamRequestSeconds = "timeouts.stream_request_seconds"
@@ -202,9 +207,9 @@ extension EngineSettings {
       case .host, .mtlsAPIHost: .hostName
       case .logLevel: .choice(["off", "error", "warn", "info", "debug"])
       case .tlsEnabled, .quicEnabled, .httpEnabled, .staticEnabled, .developmentEnabled, .open, .jwtEnabled,
-        .metricsEnabled:
+        .metricsEnabled, .dtlsEnabled:
         .flag
-      case .tlsListen, .quicListen, .httpListen, .metricsListen: .listenAddress
+      case .tlsListen, .dtlsListen, .quicListen, .httpListen, .metricsListen: .listenAddress
       case .quicRetry: .choice(["auto", "always", "never"])
       case .quicCongestionControl: .choice(["cubic", "bbr"])
       case .quicQLogDirectory, .quicKeyLogFile: .path
@@ -230,10 +235,11 @@ extension EngineSettings {
       case .tlsEnabled, .quicEnabled, .staticEnabled: "true"
       case .quicRetry: "auto"
       case .quicCongestionControl: "cubic"
-      case .httpEnabled, .developmentEnabled, .open, .jwtEnabled, .metricsEnabled: "false"
+      case .httpEnabled, .developmentEnabled, .open, .jwtEnabled, .metricsEnabled, .dtlsEnabled: "false"
       case .metricsListen: "127.0.0.1:9090"
       case .metricsPath: "/metrics"
       case .tlsListen: ":443"
+      case .dtlsListen: ":4433"
       case .httpListen: ":80"
       case .quicListen, .quicQLogDirectory, .quicKeyLogFile, .projectID, .workspaceID, .clientCAFile, .mtlsAPIHost,
         .certificateFile, .keyFile, .stateDirectory, .tokens,

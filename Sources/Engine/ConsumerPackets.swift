@@ -11,18 +11,31 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
   private let consumer: PacketChannel
   private let tunnel: Tunnel
   private let answer: Answer?
+  private let upstream: ServiceOpening.Transport
+  private let idleTimeout: UInt64?
   private var opening: ServiceOpening?
+  private var handshake: DTLSChannel?
   private var splice: PacketSplice?
+  private var idle: IdleDeadline?
 
   /// Takes the consumer's channel over, which nobody reads at the moment.
   @discardableResult
-  static func open(_ tunnel: Tunnel, for consumer: PacketChannel, _ engine: Engine, answer: Answer? = nil)
-    -> ConsumerPackets
-  {
-    ConsumerPackets(tunnel, consumer, engine, answer)
+  static func open(
+    _ tunnel: Tunnel, for consumer: PacketChannel, _ engine: Engine, upstream: ServiceOpening.Transport = .plain,
+    idleTimeout: UInt64? = nil, answer: Answer? = nil
+  ) -> ConsumerPackets {
+    ConsumerPackets(tunnel, consumer, engine, upstream, idleTimeout, answer)
   }
 
-  private init(_ tunnel: Tunnel, _ consumer: PacketChannel, _ engine: Engine, _ answer: Answer?) {
+  /// - Parameters:
+  ///   - upstream: what the service behind the tunnel speaks: packets as they are, or DTLS
+  ///   - idleTimeout: milliseconds without packets after which the channel ends
+  private init(
+    _ tunnel: Tunnel, _ consumer: PacketChannel, _ engine: Engine, _ upstream: ServiceOpening.Transport,
+    _ idleTimeout: UInt64?, _ answer: Answer?
+  ) {
+    self.upstream = upstream
+    self.idleTimeout = idleTimeout
     self.engine = engine
     self.consumer = consumer
     self.tunnel = tunnel
@@ -38,13 +51,17 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
   func cut() {
     consumer.reset()
     splice?.cut()
+    handshake?.reset()
     leave()
   }
 
   private func leave() {
     opening?.cancel()
     opening = nil
+    handshake = nil
     splice = nil
+    idle?.close()
+    idle = nil
     engine.sessions.remove(self)
   }
 
@@ -59,10 +76,40 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
       leave()
     case .success(let owner):
       answer?(.success(id))
-      splice = PacketSplice(consumer, FramedPacketChannel(owner)) { [self] _, failure in
-        if let failure { Log.debug("engine", "tunnel \(tunnel.id): packet channel \(id): \(failure.message)") }
+      let packets = FramedPacketChannel(owner)
+      if case .tls(let name) = upstream { startDTLS(over: packets, offering: name) } else { join(packets) }
+    }
+  }
+
+  private func startDTLS(over packets: PacketChannel, offering name: String) {
+    do throws(Failure) {
+      let context = try tunnel.tls.upstream(offering: name, datagrams: true)
+      handshake = try DTLSChannel(
+        client: context, over: packets, serverName: tunnel.properties.hostname ?? "", deadline: engine.streamTimeout
+      ) { [self] failure in
+        let secure = handshake
+        handshake = nil
+        if failure == nil, let secure { return join(secure) }
+        Log.debug("engine", "tunnel \(tunnel.id): \(failure?.message ?? "")")
+        consumer.close()
         leave()
       }
+    } catch {
+      Log.error("engine", "tunnel \(tunnel.id): \(error.message)")
+      packets.reset()
+      consumer.close()
+      leave()
+    }
+  }
+
+  private func join(_ owner: PacketChannel) {
+    let splice = PacketSplice(consumer, owner) { [self] _, failure in
+      if let failure { Log.debug("engine", "tunnel \(tunnel.id): packet channel: \(failure.message)") }
+      leave()
+    }
+    self.splice = splice
+    if let idleTimeout {
+      idle = IdleDeadline(engine.loop, after: idleTimeout, progress: { splice.packets }, { splice.close(nil) })
     }
   }
 

@@ -33,7 +33,9 @@ enum EdgeRoute {
       self = engine.policy.namespace.contains(name) ? .http : .refused(.unrecognizedName)
       return
     }
-    if !tunnel.terminatesTLS {
+    if tunnel.carriesPackets {
+      self = .refused(.unrecognizedName)
+    } else if !tunnel.terminatesTLS {
       self = tunnel.properties.protocol == "tls" ? .passthrough(tunnel) : .http
     } else if !tunnel.properties.tlsALPNs.isEmpty, hello.protocols == nil {
       // OpenSSL would let a client that offers nothing pass.

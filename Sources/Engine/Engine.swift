@@ -38,6 +38,7 @@ public final class Engine: LoopChild {
   private var quicListener: QUICListener?
   private var httpListener: Listener?
   private var metricsListener: Listener?
+  private var dtls: PublishedDTLS?
   private var caFile: String?
   private var drainTimer: LoopTimer?
   private var stopCompletions: [() -> Void] = []
@@ -57,7 +58,7 @@ public final class Engine: LoopChild {
     authenticator = Authenticator(settings)
     policy = TunnelPolicy(
       namespace: HostNamespace(engineHost: settings.host), canVerifyTokens: authenticator.canVerifyTokens,
-      tcpPorts: settings.tcpPortRange)
+      tcpPorts: settings.tcpPortRange, hasDTLS: settings.dtlsEnabled)
     if case .files(let certificate, let key)? = settings.certificate {
       certificates = try CertificateStore(certificateFile: certificate, keyFile: key, clientCertificates)
     }
@@ -113,6 +114,9 @@ public final class Engine: LoopChild {
       httpListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [self] socket in
         if connections.admit(socket) { PlainHTTP.serve(socket, self) }
       }
+    }
+    if settings.dtlsEnabled, let address = settings.dtlsListen {
+      dtls = try PublishedDTLS(self, on: Self.resolve(address.host, address.port))
     }
     if settings.metricsEnabled, let address = settings.metricsListen {
       metricsListener = try Listener(loop, on: Self.resolve(address.host, address.port)) { [self] socket in
@@ -182,6 +186,7 @@ public final class Engine: LoopChild {
     case "quic": quicListener.map { Int32($0.address.port) }
     case "http": httpListener.map { Int32($0.address.port) }
     case "metrics": metricsListener.map { Int32($0.address.port) }
+    case "dtls": dtls.map { Int32($0.port) }
     default: nil
     }
   }
@@ -198,6 +203,9 @@ public final class Engine: LoopChild {
 
   /// The port that consumers use for TLS.
   var publicPort: UInt16 { tlsListener?.address.port ?? settings.tlsListen?.port ?? 443 }
+
+  /// The UDP port that consumers use for DTLS.
+  var dtlsPort: UInt16 { dtls?.port ?? 0 }
 
   /// Where the ports of published tcp tunnels listen.
   var tcpListenHost: SocketAddress.Host? {
@@ -303,5 +311,7 @@ public final class Engine: LoopChild {
     httpListener = nil
     metricsListener?.close()
     metricsListener = nil
+    dtls?.close()
+    dtls = nil
   }
 }

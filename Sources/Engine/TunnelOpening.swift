@@ -30,7 +30,8 @@ enum TunnelOpening {
         if let hostname = properties.hostname, engine.registry.tunnel(hostname: hostname) != nil {
           throw Refusal(.resourceConflict, "Hostname is already in use.")
         }
-        TunnelPolicy.announce(&properties, port: engine.publicPort)
+        TunnelPolicy.announce(
+          &properties, port: properties.protocol == "dtls" ? engine.dtlsPort : engine.publicPort)
       }
     }
     let tunnel = Tunnel(id, properties, owner: owner, port: port)

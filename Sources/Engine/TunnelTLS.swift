@@ -25,10 +25,26 @@ struct TunnelTLS {
     return context
   }
 
+  /// The same for a published dtls tunnel.
+  mutating func downstreamDTLS(_ properties: TunnelProperties, _ certificates: CertificateStore) throws(Failure)
+    -> TLSContext
+  {
+    let contexts = certificates.current()
+    if let downstream, downstream.generation == certificates.generation { return downstream.context }
+    let context = try contexts.context { settings in
+      settings.isDatagram = true
+      settings.alpn = properties.tlsALPNs.isEmpty ? .ignore : .require(properties.tlsALPNs)
+    }
+    downstream = (certificates.generation, context)
+    return context
+  }
+
   /// Services behind tunnels have whatever certificate they have: the tunnel, not the name, says that it is the right one.
-  mutating func upstream(offering negotiated: String) throws(Failure) -> TLSContext {
+  /// - Parameter datagrams: DTLS, which a tunnel that carries packets has instead
+  mutating func upstream(offering negotiated: String, datagrams: Bool = false) throws(Failure) -> TLSContext {
     if let context = upstream[negotiated] { return context }
     var settings = TLSContext.ClientSettings()
+    settings.isDatagram = datagrams
     settings.skipsVerification = true
     settings.allowsTLS12 = true
     if !negotiated.isEmpty { settings.alpn = [negotiated] }

@@ -33,6 +33,8 @@ public final class TLSContext {
     public var awaitsExternalIdentity = false
     public var alpn: [String] = []
     public var allowsTLS12 = false
+    /// DTLS 1.2 instead of TLS.
+    public var isDatagram = false
     public init() {}
   }
 
@@ -41,6 +43,8 @@ public final class TLSContext {
     public var keyFile = ""
     public var alpn = ALPNPolicy.ignore
     public var allowsTLS12 = true
+    /// DTLS 1.2 instead of TLS.
+    public var isDatagram = false
     /// TLS 1.2 cipher suites by OpenSSL's names, colon-separated; nil for the defaults.
     public var ciphers: String?
     /// TLS 1.3 cipher suites, colon-separated; nil for the defaults.
@@ -62,18 +66,16 @@ public final class TLSContext {
       }
       raw = try Self.make(TLS_client_method(), library)
     } else {
-      raw = try Self.make(TLS_client_method())
+      raw = try Self.make(settings.isDatagram ? DTLS_client_method() : TLS_client_method())
     }
     isServer = false
     alpn = .ignore
     protocols = settings.alpn
     alpnOffer = Self.wireForm(settings.alpn)
     verifiesPeer = !settings.skipsVerification
-    rstream_tls_set_min_version(raw, settings.allowsTLS12 ? TLS1_2_VERSION : TLS1_3_VERSION)
-    rstream_tls_on_new_session(raw) { ssl, session in
-      guard let ssl, let session, let owner = rstream_tls_owner(ssl) else { return 0 }
-      return Unmanaged<TLSChannel>.fromOpaque(owner).takeUnretainedValue().keep(session) ? 1 : 0
-    }
+    rstream_tls_set_min_version(
+      raw, settings.isDatagram ? DTLS1_2_VERSION : settings.allowsTLS12 ? TLS1_2_VERSION : TLS1_3_VERSION)
+    if !settings.isDatagram { keepSessions() }
     if verifiesPeer {
       SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nil)
       guard rstream_tls_trust_system(raw) == 1 else { throw Self.failure("make a TLS context") }
@@ -85,6 +87,13 @@ public final class TLSContext {
     case nil: break
     case .files(let certificate, let key): try load(certificate, key)
     case .text(let certificate, let key): try load(certificateText: certificate, keyText: key)
+    }
+  }
+
+  private func keepSessions() {
+    rstream_tls_on_new_session(raw) { ssl, session in
+      guard let ssl, let session, let owner = rstream_tls_owner(ssl) else { return 0 }
+      return Unmanaged<TLSChannel>.fromOpaque(owner).takeUnretainedValue().keep(session) ? 1 : 0
     }
   }
 
@@ -102,13 +111,14 @@ public final class TLSContext {
   }
 
   public init(server settings: ServerSettings) throws(Failure) {
-    raw = try Self.make(TLS_server_method())
+    raw = try Self.make(settings.isDatagram ? DTLS_server_method() : TLS_server_method())
     isServer = true
     alpn = settings.alpn
     protocols = []
     alpnOffer = []
     verifiesPeer = false
-    rstream_tls_set_min_version(raw, settings.allowsTLS12 ? TLS1_2_VERSION : TLS1_3_VERSION)
+    rstream_tls_set_min_version(
+      raw, settings.isDatagram ? DTLS1_2_VERSION : settings.allowsTLS12 ? TLS1_2_VERSION : TLS1_3_VERSION)
     // Sessions live in tickets that the clients keep; one ticket a connection is enough.
     rstream_tls_disable_session_cache(raw)
     SSL_CTX_set_num_tickets(raw, 1)

@@ -206,6 +206,8 @@ static void say_listening(const engine_values *values) {
     json_string(&line, "host", rstream_engine_info(engine, "host"));
     json_number(&line, "port", port > 0 ? port : rstream_engine_port(engine, "http"));
     json_string(&line, "ca_file", ca_file);
+    int dtls_port = rstream_engine_port(engine, "dtls");
+    if (dtls_port > 0) json_number(&line, "dtls_port", dtls_port);
     json_end(&line);
     return;
   }

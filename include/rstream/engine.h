@@ -36,6 +36,8 @@
  * | metrics.prometheus.listen_addr  | 127.0.0.1:9090 | its address |
  * | metrics.prometheus.path         | /metrics     | where the metrics are; a leading slash is added |
  * | metrics.prometheus.bearer_token | -            | token to read them with; required unless only this machine reaches the listener |
+ * | dtls.enabled                    | false        | UDP listener for published dtls tunnels |
+ * | dtls.listen_addr                | :4433        | its address; port 0 picks a free one |
  * | tcp.port_range                  | -            | ports of published TCP tunnels, "first-last"; empty: not available |
  * | tcp.listen_host                 | (tls)        | address they listen on; the TLS listener's when unset |
  * | timeouts.stream_request_seconds | 30           | how long a consumer waits for the agent's stream; 1..3600 |
@@ -115,7 +117,7 @@ RSTREAM_API int rstream_engine_start(rstream_engine *engine, rstream_error **err
 
 /**
  * Port of a listener of a started engine.
- * @param listener  "tls", "http" or "metrics"
+ * @param listener  "tls", "http", "metrics" or "dtls"
  * @return the port, 1..65535; UV_EINVAL when there is no such listener
  */
 RSTREAM_API int rstream_engine_port(const rstream_engine *engine, const char *listener);

@@ -30,7 +30,7 @@ final class PublishedHTTP: HTTPHandler {
     let request = exchange.request
     // The target of CONNECT is the service's business, and HTTP/1.0 may leave Host out.
     let hostname = request.method == "CONNECT" || request.authority.isEmpty ? serverName : request.hostname
-    guard let tunnel = engine.registry.tunnel(hostname: hostname) else {
+    guard let tunnel = engine.registry.tunnel(hostname: hostname), !tunnel.carriesPackets else {
       if hostname == engine.settings.host { return answerMisdirected(exchange) }
       return exchange.answer(404, "No tunnel is published under this host name.")
     }

@@ -9,6 +9,8 @@ struct TunnelPolicy: Sendable {
   let canVerifyTokens: Bool
   /// Whether there are ports for published tcp tunnels, and which.
   let tcpPorts: PortRange?
+  /// Whether there is a listener for published dtls tunnels.
+  var hasDTLS = false
 
   /// The properties that a tunnel gets, except `id`, `creation_date`, and the address (see `announce`), or why it cannot
   /// be had. `label` becomes the host name of a published tunnel that asked for none.
@@ -95,7 +97,8 @@ struct TunnelPolicy: Sendable {
     case "http": try checkHTTP(&properties)
     case "tls": try checkTLS(&properties)
     case "tcp": return try checkTCP(&properties)
-    case "dtls", "quic", "webtty":
+    case "dtls": try checkDTLS(&properties)
+    case "quic", "webtty":
       throw .unavailable("Protocol \(properties.protocol ?? "") is not available on this engine.")
     default: throw .unknownProtocol
     }
@@ -158,6 +161,17 @@ struct TunnelPolicy: Sendable {
     guard [nil, "tls1.2", "tls1.3"].contains(properties.tlsMinVersion) else {
       throw .invalid("tls_min_version must be tls1.2 or tls1.3.")
     }
+  }
+
+  private func checkDTLS(_ properties: inout TunnelProperties) throws(Refusal) {
+    try TunnelPolicy.refuse(
+      "dtls",
+      TunnelPolicy.tlsOptions(properties).filter { $0.name != "tls_alpns" } + TunnelPolicy.httpOptions(properties))
+    if properties.type == "bytestream" { throw .invalid("A dtls tunnel has type datagram.") }
+    guard hasDTLS else {
+      throw .unavailable("Protocol dtls is not available on this engine: dtls.enabled is not set.")
+    }
+    properties.type = "datagram"
   }
 
   private func checkTCP(_ properties: inout TunnelProperties) throws(Refusal) {

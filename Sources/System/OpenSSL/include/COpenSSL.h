@@ -50,6 +50,41 @@ void *rstream_tls_owner(const SSL *ssl);
 int rstream_tls_add_chain_certificate(SSL_CTX *context, X509 *certificate);
 int rstream_tls_set_groups(SSL_CTX *context, const char *groups);
 
+/* Where a DTLS connection reads from and writes to: one datagram at a time is lent to be read, each datagram that is
+ * written is handed out at once. */
+typedef struct rstream_dtls_io {
+  const uint8_t *input; /* NULL when there is none */
+  size_t input_length;
+  void (*output)(void *owner, const uint8_t *bytes, size_t count);
+  void *owner;
+  /* What the cookie of a server stands for: the client's address. */
+  uint8_t peer[32];
+  size_t peer_length;
+  long mtu;
+} rstream_dtls_io;
+
+/* A DTLS connection over `io`, which must outlive it. NULL when memory is short. */
+SSL *rstream_dtls_new(SSL_CTX *context, rstream_dtls_io *io);
+
+/* Chooses what a client that has shown its cookie is served with, by the name it asks for (NULL when it names none) and
+ * whether it offers protocols. NULL refuses it with `alert`. `owner` is that of rstream_tls_set_owner. */
+typedef SSL_CTX *(*rstream_dtls_select)(void *owner, const char *name, size_t length, int offers_protocols, int *alert);
+
+typedef struct rstream_dtls_selector {
+  rstream_dtls_select select;
+} rstream_dtls_selector;
+
+/* Makes a context one that answers new clients with cookies and then chooses. `selector` must outlive it. */
+void rstream_dtls_prepare_server(SSL_CTX *context, rstream_dtls_selector *selector);
+
+/* Looks at a new client's datagram: 1 when it shows its cookie, 0 when it was told one or is nothing, negative when the
+ * connection cannot be used any more. */
+int rstream_dtls_listen(SSL *ssl);
+
+/* Milliseconds until the last flight is to be sent again; -1 when nothing waits. */
+long rstream_dtls_timeout(SSL *ssl);
+int rstream_dtls_handle_timeout(SSL *ssl);
+
 /* A signature that a handshake waits for. It stays where it is until `state` is set and the handshake goes on. */
 typedef struct rstream_signing {
   /* By TLS's names: "ecdsa_secp256r1_sha256". */

@@ -37,6 +37,8 @@
 //! | metrics.prometheus.listen_addr | 127.0.0.1:9090 | its address |
 //! | metrics.prometheus.path | /metrics | where the metrics are; a leading slash is added |
 //! | metrics.prometheus.bearer_token | - | token to read them with; required unless only this machine reaches the listener |
+//! | dtls.enabled | false | UDP listener for published dtls tunnels |
+//! | dtls.listen_addr | :4433 | its address; port 0 picks a free one |
 //! | tcp.port_range | - | ports of published TCP tunnels, "first-last"; empty: not available |
 //! | tcp.listen_host | (tls) | address they listen on; the TLS listener's when unset |
 //! | timeouts.stream_request_seconds | 30 | how long a consumer waits for the agent's stream; 1..3600 |
@@ -123,7 +125,7 @@ extern "C" {
     pub fn rstream_engine_start(engine: *mut rstream_engine, error: *mut *mut rstream_error) -> c_int;
     /// Port of a listener of a started engine.
     ///
-    /// - `listener`: "tls", "http" or "metrics"
+    /// - `listener`: "tls", "http", "metrics" or "dtls"
     ///
     /// Returns the port, 1..65535; UV_EINVAL when there is no such listener.
     pub fn rstream_engine_port(engine: *const rstream_engine, listener: *const c_char) -> c_int;

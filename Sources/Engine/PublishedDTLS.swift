@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import RstreamNet
+
+/// Published dtls tunnels: one UDP port for all of them, where the name that a client asks for chooses the tunnel. Each
+/// association is a packet channel of its tunnel.
+final class PublishedDTLS {
+  /// How long an association without packets is kept, in milliseconds: its client may have gone without a word.
+  static let idleTimeout: UInt64 = 300_000
+
+  private let engine: Engine
+  private var listener: DTLSListener?
+
+  var port: UInt16 { listener?.address.port ?? 0 }
+
+  init(_ engine: Engine, on address: SocketAddress) throws(Failure) {
+    self.engine = engine
+    guard let certificates = engine.certificates else {
+      throw Failure(ErrorCode.invalidConfig, "listen on \(address) for DTLS: there is no certificate")
+    }
+    let context = try certificates.current().context { $0.isDatagram = true }
+    listener = try DTLSListener(
+      engine.loop, on: address, context, limit: engine.settings.maximumConnections,
+      handshakeTimeout: engine.handshakeTimeout,
+      choose: { [weak self] name, offersProtocols, peer in self?.choose(name, offersProtocols, peer) },
+      { [weak self] channel, failure in self?.accepted(channel, failure) })
+  }
+
+  func close() {
+    listener?.close()
+    listener = nil
+  }
+
+  private func tunnel(_ name: String?) -> Tunnel? {
+    guard let name = name.flatMap(HostNamespace.normalized), let tunnel = engine.registry.tunnel(hostname: name),
+      tunnel.properties.protocol == "dtls"
+    else { return nil }
+    return tunnel
+  }
+
+  private func choose(_ name: String?, _ offersProtocols: Bool, _ peer: SocketAddress?) -> TLSContext? {
+    guard let certificates = engine.certificates, let tunnel = tunnel(name), tunnel.admits(peer) else { return nil }
+    // OpenSSL would let a client that offers nothing pass.
+    guard tunnel.properties.tlsALPNs.isEmpty || offersProtocols else { return nil }
+    return try? tunnel.tls.downstreamDTLS(tunnel.properties, certificates)
+  }
+
+  private func accepted(_ channel: DTLSChannel, _ failure: Failure?) {
+    if let failure {
+      return Log.debug("engine", "\(channel.peer?.description ?? "unknown peer"): \(failure.message)")
+    }
+    guard let tunnel = tunnel(channel.serverName) else { return channel.close() }
+    ConsumerPackets.open(
+      tunnel, for: channel, engine,
+      upstream: tunnel.properties.upstreamTLS == true ? .tls(channel.negotiatedProtocol) : .plain,
+      idleTimeout: Self.idleTimeout)
+  }
+}

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Published dtls tunnels, with OpenSSL's own programs as consumers and as the service behind the tunnel."""
+
+import os
+import re
+import select
+import socket
+import subprocess
+import time
+
+import pytest
+
+from support import wire
+from support.certificates import Authority
+from support.origins import UDPServer
+
+ALPN = "rstream-dtls-echo"
+
+
+class OpenSSL:
+    """An openssl program that talks on its standard input and output."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(
+            ["openssl", *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        )
+        self.output = b""
+
+    def wait_for(self, pattern, timeout=15):
+        deadline = time.monotonic() + timeout
+        while not (found := re.search(pattern, self.output)):
+            left = deadline - time.monotonic()
+            readable = left > 0 and select.select([self.process.stdout], [], [], left)[0]
+            chunk = os.read(self.process.stdout.fileno(), 65_536) if readable else b""
+            assert chunk, f"no {pattern!r} in:\n{self.output.decode(errors='replace')}"
+            self.output += chunk
+        self.output = self.output[found.end() :]
+        return found
+
+    def say(self, line):
+        self.process.stdin.write(line)
+
+    def end(self):
+        self.process.kill()
+        self.process.wait(10)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+
+@pytest.fixture
+def dtls_engine(start_engine):
+    engine = start_engine(
+        settings={"dtls.enabled": "true", "dtls.listen_addr": "127.0.0.1:0", "timeouts.drain_seconds": 1}
+    )
+    assert engine.listening["dtls_port"] > 0
+    return engine
+
+
+def consumer(engine, host, *arguments):
+    return OpenSSL(
+        *("s_client", "-dtls1_2", "-connect", f"127.0.0.1:{engine.listening['dtls_port']}"),
+        *("-servername", host, "-CAfile", engine.ca_file, "-verify_return_error", "-verify_hostname", host),
+        *arguments,
+    )
+
+
+@pytest.fixture
+def published(dtls_engine, forward, name):
+    """Publishes a UDP service: (engine, host)."""
+
+    def publish(target, *arguments, alpn=ALPN):
+        options = ["--udp", "--protocol", "dtls", *arguments]
+        agent = forward(dtls_engine, target, name, options + (["--tls-alpn", alpn] if alpn else []))
+        host = agent.tunnel["hostname"]
+        port = dtls_engine.listening["dtls_port"]
+        assert agent.tunnel["port"] == port and agent.tunnel["host"] == f"{host}:{port}"
+        assert agent.tunnel["forwarding"] == f"{host}:{port} (dtls)"
+        assert [tunnel["type"] for tunnel in dtls_engine.tunnels(name=name)] == ["datagram"]
+        return dtls_engine, host, agent
+
+    return publish
+
+
+@pytest.fixture
+def echo():
+    with UDPServer() as server:
+        yield server
+
+
+def test_records_are_packets(published, echo):
+    engine, host, agent = published(echo.address)
+    with consumer(engine, host, "-alpn", ALPN) as client:
+        client.wait_for(rb"ALPN protocol: " + ALPN.encode())
+        client.wait_for(rb"Verify return code: 0")
+        client.say(b"ping\n")
+        client.wait_for(rb"PING\n")
+        client.say(b"pong\n")
+        client.wait_for(rb"PONG\n")
+        assert agent.opened()["peer"] == "127.0.0.1"
+        assert len(echo.peers) == 1
+        # Q at the beginning of a line: s_client sends close_notify.
+        client.say(b"Q\n")
+        ended = agent.closed()
+        assert (ended["bytes_in"], ended["bytes_out"], ended["error"]) == (10, 10, None)
+
+
+def test_each_association_is_a_channel_of_its_own(published, echo):
+    engine, host, _ = published(echo.address)
+    clients = [consumer(engine, host, "-alpn", ALPN) for _ in range(4)]
+    for number, client in enumerate(clients):
+        client.wait_for(rb"Verify return code: 0")
+        client.say(b"client %d\n" % number)
+    for number, client in enumerate(clients):
+        client.wait_for(rb"CLIENT %d\n" % number)
+    assert len(echo.peers) == 4
+    for client in clients:
+        client.end()
+
+
+@pytest.mark.parametrize("offer", [["-alpn", "rstream-dtls-wrong"], []], ids=["wrong", "none"])
+def test_another_protocol_is_refused(published, echo, offer):
+    engine, host, _ = published(echo.address)
+    with consumer(engine, host, *offer) as client:
+        client.wait_for(rb"alert")
+        assert client.process.wait(10) != 0
+    assert not echo.peers
+
+
+@pytest.mark.parametrize("other", ["nobody.t.localhost", "localhost", "elsewhere.example.com"])
+def test_other_names_are_refused(published, echo, other):
+    engine, host, _ = published(echo.address, alpn=None)
+    with consumer(engine, other) as client:
+        client.wait_for(rb"alert")
+        assert client.process.wait(10) != 0
+    # The tunnel itself is not to be reached by TLS.
+    with pytest.raises(OSError):
+        engine.tls(host)
+    with consumer(engine, host) as client:
+        client.wait_for(rb"Verify return code: 0")
+        client.say(b"still here\n")
+        client.wait_for(rb"STILL HERE\n")
+
+
+def test_older_versions_are_refused(published, echo):
+    engine, host, _ = published(echo.address, alpn=None)
+    with OpenSSL(
+        *("s_client", "-dtls1", "-cipher", "ALL:@SECLEVEL=0", "-servername", host),
+        *("-connect", f"127.0.0.1:{engine.listening['dtls_port']}"),
+    ) as client:
+        client.wait_for(rb"alert|error")
+
+
+def test_nothing_but_a_cookie_before_the_cookie(published, echo):
+    """An address that does not answer costs the engine nothing, and gets less than it sent."""
+    engine, host, _ = published(echo.address, alpn=None)
+    address = ("127.0.0.1", engine.listening["dtls_port"])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as spy:
+        spy.bind(("127.0.0.1", 0))
+        spy.settimeout(10)
+        with OpenSSL(
+            "s_client", "-dtls1_2", "-servername", host, "-connect", "127.0.0.1:%d" % spy.getsockname()[1]
+        ):
+            hello, _ = spy.recvfrom(65_536)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        for junk in (b"", b"\x16", os.urandom(100), bytes(1000), b"\x16\xfe\xff" + bytes(20), hello[:40]):
+            client.sendto(junk, address)
+        for _ in range(50):
+            client.sendto(hello, address)
+            answer = client.recv(65_536)
+            # A handshake record with a HelloVerifyRequest, each time.
+            assert answer[0] == 22 and answer[13] == 3 and len(answer) <= len(hello)
+    with consumer(engine, host) as client:
+        client.wait_for(rb"Verify return code: 0")
+        client.say(b"fine\n")
+        client.wait_for(rb"FINE\n")
+
+
+def test_a_service_that_speaks_dtls_itself(published, tmp_path):
+    certificate, key = Authority(tmp_path).issue("service")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with OpenSSL(
+        *("s_server", "-dtls1_2", "-accept", f"127.0.0.1:{port}", "-alpn", ALPN),
+        *("-cert", certificate, "-key", key),
+    ) as service:
+        service.wait_for(rb"ACCEPT")
+        engine, host, _ = published(f"127.0.0.1:{port}", "--upstream-tls")
+        with consumer(engine, host, "-alpn", ALPN) as client:
+            client.wait_for(rb"Verify return code: 0")
+            service.wait_for(b"ALPN protocols selected: " + ALPN.encode())
+            client.say(b"question\n")
+            service.wait_for(rb"question\n")
+            service.say(b"answer\n")
+            client.wait_for(rb"answer\n")
+
+
+def test_without_a_listener_there_are_no_dtls_tunnels(client):
+    control = client.control()
+    with pytest.raises(wire.Refused) as refusal:
+        control.open_tunnel(protocol="dtls")
+    assert refusal.value.code == 5000
+
+
+def test_rules_of_dtls_tunnels(dtls_engine):
+    control = dtls_engine.fake_client().control()
+    for values in (
+        dict(protocol="dtls", type="bytestream"),
+        dict(protocol="dtls", tls_mode="passthrough"),
+        dict(protocol="dtls", http_version="http/1.1"),
+        dict(protocol="dtls", port=5000),
+        dict(protocol="dtls", publish=False),
+    ):
+        with pytest.raises(wire.Refused) as refusal:
+            control.open_tunnel(**values)
+        assert refusal.value.code == 2000
+    tunnel = control.open_tunnel(protocol="dtls", tls_alpns=[ALPN], upstream_tls=True)
+    assert tunnel.type.value == "datagram" and tunnel.port.value == dtls_engine.listening["dtls_port"]
