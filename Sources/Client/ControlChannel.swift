@@ -194,7 +194,12 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
     state = .ended
     closeTimer?.close()
     closeTimer = nil
-    messages.close()
+    if failure?.code == ErrorCode.controlLiveness {
+      // Nobody is there to receive what is queued.
+      messages.reset()
+    } else {
+      messages.close()
+    }
     if wasOpen {
       Log.info("control", "ended: \(failure?.message ?? "by the engine")")
       stopServing(failure ?? Failure(ErrorCode.controlClosed, "the engine closed the control channel"))

@@ -17,6 +17,8 @@ public struct ConnectUDPRequest {
 final class ConnectUDPOpening: ProxiedOpening {
   /// Datagrams that may wait: what the connection inside sends at once, and as much again.
   private static let datagramQueue = 128
+  /// Takes a first packet of the connection inside, 1200 bytes, from the start; most paths carry it.
+  private static let packetSize = 1350
   /// Control stream and QPACK streams of the proxy, and some that nobody knows (RFC 9114, section 6.2).
   private static let peerStreams: UInt64 = 8
 
@@ -30,6 +32,8 @@ final class ConnectUDPOpening: ProxiedOpening {
     var settings = settings
     settings.unidirectionalStreams = Self.peerStreams
     settings.datagramQueue = Self.datagramQueue
+    settings.largestPacket = Self.packetSize
+    settings.discoversPacketSize = false
     var direct = path
     direct.proxy = nil
     let fields = ConnectUDP.fields(

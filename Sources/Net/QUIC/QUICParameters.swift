@@ -10,6 +10,10 @@ extension QUICSettings {
     settings.initial_ts = rstream_quic_now()
     settings.cc_algo = congestionControl == .bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC
     settings.max_tx_udp_payload_size = max(1200, min(largestPacket, path.largestPacket))
+    if !discoversPacketSize {
+      settings.no_tx_udp_payload_size_shaping = 1
+      settings.no_pmtud = 1
+    }
     settings.handshake_timeout = handshakeTimeout &* 1_000_000
     settings.max_window = largestConnectionWindow
     settings.max_stream_window = largestStreamWindow

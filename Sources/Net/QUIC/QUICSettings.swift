@@ -23,6 +23,8 @@ public struct QUICSettings: Sendable {
   public var largestConnectionWindow: UInt64 = 24 << 20
   /// The largest packet that path MTU discovery tries.
   public var largestPacket = 1452
+  /// Whether packets grow to that by discovery; otherwise they have it from the start.
+  public var discoversPacketSize = true
   /// Datagrams waiting to be sent; the oldest is dropped for one more.
   public var datagramQueue = 64
   /// A directory that gets one qlog file for each connection, for debugging.
