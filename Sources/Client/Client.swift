@@ -70,25 +70,50 @@ public final class Client: LoopChild {
 
   /// Opens a packet channel to a private datagram tunnel.
   public func dialPackets(_ nameOrID: String, _ done: @escaping (Result<Packets, Failure>) -> Void) throws(Failure) {
-    try open(nameOrID) { [self] result in
-      done(
-        result.map { channel, id in
-          let packets = Packets(self, FramedPacketChannel(channel), id: id, peer: "")
-          add(packets)
-          return packets
+    func deliver(_ channel: PacketChannel, _ id: String) {
+      let packets = Packets(self, channel, id: id, peer: "")
+      add(packets)
+      done(.success(packets))
+    }
+    func openStream(_ target: String) {
+      add(
+        Dial(self, target) { result in
+          switch result {
+          case .success(let (channel, id)): deliver(FramedPacketChannel(channel), id)
+          case .failure(let failure): done(.failure(failure))
+          }
         })
+    }
+    try whenTargetIsKnown(nameOrID) { [self] target in
+      guard transport.mayCarryDatagrams else { return openStream(target) }
+      add(
+        DatagramDial(self, target) { outcome in
+          switch outcome {
+          case .channel(let channel, let id): deliver(channel, id)
+          case .notGranted: openStream(target)
+          case .failed(let failure): done(.failure(failure))
+          }
+        })
+    } orElse: {
+      done(.failure($0))
     }
   }
 
   private func open(_ nameOrID: String, _ done: @escaping Dial.Completion) throws(Failure) {
-    try checkOpen("dial")
-    let target = trimmed(nameOrID)
-    guard !target.isEmpty else { throw Failure(ErrorCode.invalidTunnel, "dial: the tunnel's name or id is blank") }
-    whenEngineIsKnown("dial \(target)") { [self] in
+    try whenTargetIsKnown(nameOrID) { [self] target in
       add(Dial(self, target, done))
     } orElse: {
       done(.failure($0))
     }
+  }
+
+  private func whenTargetIsKnown(
+    _ nameOrID: String, _ next: @escaping (String) -> Void, orElse fail: @escaping (Failure) -> Void
+  ) throws(Failure) {
+    try checkOpen("dial")
+    let target = trimmed(nameOrID)
+    guard !target.isEmpty else { throw Failure(ErrorCode.invalidTunnel, "dial: the tunnel's name or id is blank") }
+    whenEngineIsKnown("dial \(target)", { next(target) }, orElse: fail)
   }
 
   /// Ends everything that belongs to the client: control channels in an orderly way, streams at once.

@@ -25,6 +25,8 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
   private var openings: [String: TunnelOpening] = [:]
   private var tunnels: [String: Tunnel] = [:]
   private lazy var incoming = IncomingStreams(self)
+  /// Packet channels without a stream, by the id of the stream that the engine asked for.
+  private var datagramChannels: [String: QUICPacketChannel] = [:]
   private var closeTimer: LoopTimer?
   private var onClosed: [() -> Void] = []
 
@@ -148,6 +150,36 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
     if messages.queuedBytes > Self.queueLimit { messages.channel.readStop() }
   }
 
+  /// The QUIC connection that datagram channels of this control channel's tunnels travel on; nil over TLS.
+  var datagramConnection: QUICConnection? { (messages.channel as? QUICStream)?.connection }
+
+  /// A datagram channel that the engine has asked for; it has not been answered yet.
+  func opened(_ channel: QUICPacketChannel, for streamID: String) {
+    datagramChannels[streamID] = channel
+    channel.onClose = { [weak self] in self?.forgetChannel(streamID) }
+  }
+
+  /// The request was answered with success: from now on the engine is told of the channel's end, once.
+  func tellEnd(of channel: QUICPacketChannel, for streamID: String) {
+    guard !channel.isClosed else {
+      // The engine's own word for it is not answered.
+      if !channel.isClosedByPeer { sendEnd(ofChannel: streamID) }
+      return
+    }
+    channel.onClose = { [weak self] in
+      guard self?.forgetChannel(streamID) != nil else { return }
+      self?.sendEnd(ofChannel: streamID)
+    }
+  }
+
+  private func sendEnd(ofChannel streamID: String) {
+    guard state == .open else { return }
+    messages.send(.datagramChannelClose(DatagramChannelClose(streamID: streamID)))
+  }
+
+  @discardableResult
+  func forgetChannel(_ streamID: String) -> QUICPacketChannel? { datagramChannels.removeValue(forKey: streamID) }
+
   // MARK: Ending
 
   /// Ends the channel and its tunnels in an orderly way.
@@ -256,6 +288,8 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
         return end(.brokenProtocol("control channel", "the engine asked for a stream without an id"))
       }
       incoming.open(request)
+    case .datagramChannelClose(let end):
+      forgetChannel(end.streamID)?.peerClosed()
     case .serverMessage(let message):
       Log.info("control", "the engine says: \(client.secrets.hidden(in: message.message))")
     default:

@@ -28,7 +28,12 @@ final class IncomingStream {
   }
 
   func begin() {
-    guard let endpoint = request.proxyEndpoint else { return dial(nil) }
+    guard let endpoint = request.proxyEndpoint else {
+      if tunnel.takesDatagrams, let connection = tunnel.control.datagramConnection {
+        return openChannel(on: connection)
+      }
+      return dial(nil)
+    }
     // The secret is all that a redirected stream proves itself with.
     guard let secret = request.secret, !trimmed(secret).isEmpty else {
       return finish(PeerError(.invalidStream, "a redirected stream needs a secret"))
@@ -37,6 +42,31 @@ final class IncomingStream {
       return finish(PeerError(.invalidStream, "the redirected stream's endpoint is not host:port"))
     }
     dial(target)
+  }
+
+  /// Packets come as datagrams of the control channel's connection: no stream is opened.
+  private func openChannel(on connection: QUICConnection) {
+    guard let id = DatagramChannelID(streamID: request.streamID) else {
+      return finish(PeerError(.invalidStream, "the stream's id does not name a datagram channel"))
+    }
+    let control = tunnel.control
+    let streamID = request.streamID
+    do throws(Failure) {
+      let channel = try connection.datagramChannels.open(id)
+      control.opened(channel, for: streamID)
+      delivery = tunnel.deliver(.packets(channel), id: streamID, peer: request.sourceIP?.text ?? "") {
+        [self] failure in
+        delivery = nil
+        if let failure {
+          finish(PeerError(.serviceUnavailable, failure.message))
+        } else {
+          finish(nil)
+          control.tellEnd(of: channel, for: streamID)
+        }
+      }
+    } catch {
+      finish(PeerError(.invalidStream, error.message))
+    }
   }
 
   private func dial(_ target: ServerEndpoint?) {

@@ -111,6 +111,9 @@ final class Transport {
     tunnels.connect(timeout: timeout, onStep: onStep, done)
   }
 
+  /// Whether the next connection may be a QUIC one.
+  var mayCarryDatagrams: Bool { tunnels.mayCarryDatagrams }
+
   /// The proxy and the name server on the way, for messages; nothing where there is none.
   var proxy: String? { path.proxy?.name }
   var nameServer: String? { path.dns?.name }

@@ -18,10 +18,12 @@ public final class Tunnel {
   /// Told once when the tunnel ends without `close`: nil when the engine revoked it.
   public var onEnd: ((Failure?) -> Void)?
 
-  private let control: ControlChannel
+  let control: ControlChannel
   private let properties: TunnelOptions
   /// Whether packets come in, and not byte streams.
   public let carriesPackets: Bool
+  /// Whether packets may come as QUIC datagrams, which the network may lose.
+  let takesDatagrams: Bool
   private var target = Target.nobody
   private var accepted: [Accepted] = []
   private var deliveries: [Delivery] = []
@@ -77,6 +79,7 @@ public final class Tunnel {
     self.control = control
     self.id = id
     carriesPackets = properties.carriesPackets
+    takesDatagrams = properties.carriesPackets && properties.datagramGuaranteedDelivery != true
     self.properties = TunnelOptions(properties)
     forwardingAddress = properties.forwardingAddress ?? "rstrm://\(id) (unpublished)"
   }
@@ -163,8 +166,7 @@ public final class Tunnel {
     deliver(carriesPackets ? .packets(FramedPacketChannel(channel)) : .stream(channel), id: id, peer: peer, done)
   }
 
-  private func deliver(_ arrival: Arrival, id: String, peer: String, _ done: @escaping (Failure?) -> Void) -> Delivery?
-  {
+  func deliver(_ arrival: Arrival, id: String, peer: String, _ done: @escaping (Failure?) -> Void) -> Delivery? {
     guard !isEnded else {
       arrival.reset()
       done(Failure(ErrorCode.tunnelClosed, "the tunnel is closed"))

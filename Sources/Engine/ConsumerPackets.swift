@@ -13,7 +13,7 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
   private let answer: Answer?
   private let upstream: ServiceOpening.Transport
   private let idleTimeout: UInt64?
-  private var opening: ServiceOpening?
+  private var pending: PendingStream?
   private var handshake: DTLSChannel?
   private var splice: PacketSplice?
   private var idle: IdleDeadline?
@@ -42,7 +42,7 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
     self.answer = answer
     engine.sessions.add(self)
     consumer.delegate = self
-    opening = ServiceOpening(tunnel, .plain, source: consumer.peer, engine) { [self] result in opened(result) }
+    pending = engine.broker.open(tunnel, source: consumer.peer) { [self] result in opened(result) }
   }
 
   /// Channels go on until their peers end them, or the engine's time is up.
@@ -56,8 +56,8 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
   }
 
   private func leave() {
-    opening?.cancel()
-    opening = nil
+    pending?.cancel()
+    pending = nil
     handshake = nil
     splice = nil
     idle?.close()
@@ -65,9 +65,9 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
     engine.sessions.remove(self)
   }
 
-  private func opened(_ result: Result<ByteChannel, StreamFailure>) {
-    let id = opening?.id ?? ""
-    opening = nil
+  private func opened(_ result: Result<OwnerEnd, StreamFailure>) {
+    let id = pending?.id ?? ""
+    pending = nil
     switch result {
     case .failure(let failure):
       Log.debug("engine", "tunnel \(tunnel.id): no packet channel: \(failure)")
@@ -76,7 +76,11 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
       leave()
     case .success(let owner):
       answer?(.success(id))
-      let packets = FramedPacketChannel(owner)
+      let packets: PacketChannel =
+        switch owner {
+        case .stream(let channel): FramedPacketChannel(channel)
+        case .datagrams(let channel): channel
+        }
       if case .tls(let name) = upstream { startDTLS(over: packets, offering: name) } else { join(packets) }
     }
   }

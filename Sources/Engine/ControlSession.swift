@@ -19,6 +19,8 @@ final class ControlSession: Session, MessageChannelDelegate {
   private var silence: SilenceDeadline?
   private var tunnels: [String: Tunnel] = [:]
   private var isOpen = true
+  /// Packet channels without a stream, by the id of the stream that the client was asked for.
+  private var datagramChannels: [String: QUICPacketChannel] = [:]
 
   /// Answers the request that opens a control channel. The channel is closed when the request is refused.
   static func open(
@@ -61,6 +63,19 @@ final class ControlSession: Session, MessageChannelDelegate {
   var queuedBytes: Int { messages.queuedBytes }
 
   func send(_ message: Message) { messages.send(message) }
+
+  /// The QUIC connection that datagram channels of this client's tunnels travel on; nil over TLS.
+  var datagramConnection: QUICConnection? { (messages.channel as? QUICStream)?.connection }
+
+  /// The client has agreed to a datagram channel: each side tells the other of its end. Without control channel the
+  /// connection's end is that of the channel.
+  func opened(_ channel: QUICPacketChannel, for streamID: String) {
+    datagramChannels[streamID] = channel
+    channel.onClose = { [weak self] in
+      guard let self, datagramChannels.removeValue(forKey: streamID) != nil, isOpen else { return }
+      send(.datagramChannelClose(DatagramChannelClose(streamID: streamID)))
+    }
+  }
 
   // MARK: Ending
 
@@ -108,6 +123,7 @@ final class ControlSession: Session, MessageChannelDelegate {
     case .openTunnelReq(let request): openTunnel(request)
     case .closeTunnelReq(let request): closeTunnel(request.tunnelID)
     case .proxyConnRsp(let response): requests.answered(response)
+    case .datagramChannelClose(let end): datagramChannels.removeValue(forKey: end.streamID)?.peerClosed()
     case .closeControlChannelReq:
       send(.closeControlChannelRsp(CloseControlChannelRsp()))
       end("it said so")

@@ -3,10 +3,16 @@ import COpenSSL
 import RstreamNet
 import RstreamWire
 
+/// What an owner has delivered. Nothing has been read from it since the handshake, nobody is its delegate.
+enum OwnerEnd {
+  case stream(ByteChannel)
+  /// QUIC datagrams, without a stream.
+  case datagrams(QUICPacketChannel)
+}
+
 /// A stream that a consumer waits for: the owner has been asked for it, or will be.
 final class PendingStream {
-  /// The owner's end of the stream: nothing has been read from it since the handshake, nobody is its delegate.
-  typealias Completion = (Result<ByteChannel, StreamFailure>) -> Void
+  typealias Completion = (Result<OwnerEnd, StreamFailure>) -> Void
 
   let id = RandomHex.text(bytes: 12)
   let tunnel: Tunnel
@@ -16,6 +22,8 @@ final class PendingStream {
   private var timer: LoopTimer?
   /// Set while the stream waits or was asked for.
   private weak var queue: StreamRequests?
+  /// Where packets of a tunnel arrive that come as datagrams, maybe before the owner's answer.
+  private var datagrams: QUICPacketChannel?
 
   init(
     _ tunnel: Tunnel, source: SocketAddress?, queue: StreamRequests, timeout milliseconds: UInt64,
@@ -49,11 +57,37 @@ final class PendingStream {
     return a.count == b.count && CRYPTO_memcmp(a, b, a.count) == 0
   }
 
-  func succeed(_ channel: ByteChannel) { finish(.success(channel)) }
+  /// The owner is about to be asked.
+  func prepare() {
+    guard tunnel.takesDatagrams, let connection = tunnel.owner.datagramConnection,
+      let channelID = DatagramChannelID(streamID: id)
+    else { return }
+    datagrams = try? connection.datagramChannels.open(channelID)
+  }
+
+  /// The owner has agreed: what comes as datagrams comes without a stream.
+  func agreed() {
+    guard let datagrams else {
+      if isAbandoned { fail(.notFound) }
+      return
+    }
+    self.datagrams = nil
+    tunnel.owner.opened(datagrams, for: id)
+    if isAbandoned {
+      datagrams.close()
+      fail(.notFound)
+    } else {
+      finish(.success(.datagrams(datagrams)))
+    }
+  }
+
+  func succeed(_ channel: ByteChannel) { finish(.success(.stream(channel))) }
 
   func fail(_ failure: StreamFailure) { finish(.failure(failure)) }
 
-  private func finish(_ result: Result<ByteChannel, StreamFailure>) {
+  private func finish(_ result: Result<OwnerEnd, StreamFailure>) {
+    datagrams?.close()
+    datagrams = nil
     let report = completion
     completion = nil
     timer?.close()

@@ -16,7 +16,9 @@ enum PrivateDial {
         case .failure(let failure): dialer.write(.streamRsp(StreamRsp(.error(failure.peerError))))
         }
       }
-      if tunnel.carriesPackets {
+      if request.datagramChannel == true {
+        try serveDatagrams(tunnel, dialer, engine)
+      } else if tunnel.carriesPackets {
         ConsumerPackets.open(tunnel, for: FramedPacketChannel(dialer), engine, answer: answer)
       } else {
         ConsumerStream.open(tunnel, for: dialer, engine) { _, result in answer(result) }
@@ -36,9 +38,25 @@ enum PrivateDial {
       throw Refusal(StreamFailure.notFound.peerError)
     }
     guard grant.permitsStream(of: tunnel.record) else { throw Refusal(StreamFailure.unauthorized.peerError) }
-    if request.datagramChannel == true {
-      throw Refusal(.invalidRequest, "QUIC datagrams are not available for this tunnel.")
-    }
     return tunnel
+  }
+
+  /// The dialer's packets travel as datagrams of its connection; its stream stays open to tell the channel's end. Owners
+  /// that are reached over TLS are not bridged to: the dialer asks again, for packets on a stream.
+  private static func serveDatagrams(_ tunnel: Tunnel, _ dialer: ByteChannel, _ engine: Engine) throws(Refusal) {
+    let id = RandomHex.text(bytes: 12)
+    guard tunnel.takesDatagrams, tunnel.owner.datagramConnection != nil,
+      let connection = (dialer as? QUICStream)?.connection, connection.maximumDatagram > 0,
+      let channelID = DatagramChannelID(streamID: id),
+      let channel = try? connection.datagramChannels.open(channelID)
+    else { throw Refusal(.invalidRequest, "QUIC datagrams are not available for this tunnel.") }
+    let signal = DatagramChannelSignal(channel, over: dialer)
+    channel.attachment = signal
+    ConsumerPackets.open(tunnel, for: channel, engine) { [weak signal] result in
+      switch result {
+      case .success: signal?.send(.streamRsp(StreamRsp(.streamID(id))))
+      case .failure(let failure): signal?.send(.streamRsp(StreamRsp(.error(failure.peerError))))
+      }
+    }
   }
 }

@@ -46,12 +46,20 @@ final class ServiceOpening {
     release()
   }
 
-  private func opened(_ result: Result<ByteChannel, StreamFailure>) {
+  private func opened(_ result: Result<OwnerEnd, StreamFailure>) {
     pending = nil
-    if case .success(let channel) = result, case .tls(let name) = transport {
-      startTLS(over: channel, offering: name)
-    } else {
-      finish(result)
+    switch result {
+    case .failure(let failure): finish(.failure(failure))
+    case .success(.datagrams(let channel)):
+      // Only tunnels for packets are answered so, and their consumers do not ask here.
+      channel.close()
+      finish(.failure(.io))
+    case .success(.stream(let channel)):
+      if case .tls(let name) = transport {
+        startTLS(over: channel, offering: name)
+      } else {
+        finish(.success(channel))
+      }
     }
   }
 

@@ -37,17 +37,19 @@ final class StreamRequests {
       let stream = waiting.removeFirst()
       outstanding[stream.id] = stream
       broker.expect(stream)
+      stream.prepare()
       owner.send(stream.request)
     }
   }
 
-  /// The client has answered on its control channel. Success says nothing new: it may come before or after the stream.
+  /// The client has answered on its control channel. Where a stream comes, success says nothing new: it may come before or
+  /// after the stream.
   func answered(_ response: ProxyConnRsp) {
     guard let stream = outstanding[response.streamID] else { return }
     if let error = response.error {
       stream.fail(.refused(error))
-    } else if stream.isAbandoned {
-      stream.fail(.notFound)
+    } else {
+      stream.agreed()
     }
   }
 

@@ -35,6 +35,9 @@ final class Tunnel {
   /// Whether the tunnel carries packets, and not byte streams.
   var carriesPackets: Bool { properties.type == "datagram" }
 
+  /// Whether packets may be carried as QUIC datagrams, which the network may lose.
+  var takesDatagrams: Bool { carriesPackets && properties.datagramGuaranteedDelivery != true }
+
   /// Whether the engine does TLS for the tunnel's consumers and hands on what is inside.
   var terminatesTLS: Bool {
     properties.publish == true && properties.protocol == "tls" && properties.tlsMode != "passthrough"

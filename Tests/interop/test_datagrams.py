@@ -83,11 +83,89 @@ def test_packets_by_both_ways_of_reaching_the_engine(tls_client, quic_client, na
 # -- QUIC datagrams --------------------------------------------------------------------------------------------------
 
 
+def bounces(near, far, sizes=(0, 1, 100, 1000)):
+    for size in sizes:
+        packet = bytes([size % 256]) * size
+        near.send(packet)
+        assert far.receive() == packet
+        far.send(packet + b"!")
+        assert near.receive() == packet + b"!"
+
+
+def join(dialer, owner, control, name):
+    """Both ends of a channel, and the dialer's stream that holds it."""
+    stream = dialer.ask_for_channel(name)
+    far = owner.accept_channel(control)
+    return dialer.dialed_channel(stream), far, stream
+
+
+class FramedEnd:
+    """A framed stream with the manners of a channel."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def send(self, *packets):
+        self._connection.send_packets(*packets)
+
+    def receive(self, timeout=10.0):
+        return self._connection.receive_packet(timeout)
+
+
+def test_datagrams_between_quic_and_quic(engine, quic_client, name):
+    """Both legs are channels; the owner is told once when the dialer goes."""
+    other = engine.quic_client()
+    control = owner_of(quic_client, name)
+    near, far, stream = join(other, quic_client, control, name)
+    bounces(near, far)
+    stream.close()
+    assert control.expect("datagram_channel_close").stream_id == far.stream_id
+    other.connection.send_datagram(near.id + b"late")
+    other.connection.ping_peer()
+    assert control.is_open and len(control.received("datagram_channel_close")) == 1
+
+
+def test_owner_ends_a_channel(engine, quic_client, name):
+    other = engine.quic_client()
+    control = owner_of(quic_client, name)
+    near, far, stream = join(other, quic_client, control, name)
+    bounces(near, far)
+    control.send(wire.datagram_channel_close(far.stream_id))
+    try:
+        assert stream.expect("datagram_channel_close").stream_id == near.stream_id
+    except wire.Closed:
+        pass  # the end of the stream tells it as well
+    assert control.is_open
+
+
+def test_owner_over_quic_and_dialer_over_tls(quic_client, tls_client, name):
+    """The engine carries packets from frames to datagrams and back."""
+    control = owner_of(quic_client, name)
+    near = tls_client.connect()
+    near.send(wire.stream_req(name, True))
+    far = quic_client.accept_channel(control)
+    bounces(FramedEnd(near), far)
+    near.close()
+    assert control.expect("datagram_channel_close").stream_id == far.stream_id
+
+
+def test_many_channels_do_not_mix(engine, quic_client, name):
+    other = engine.quic_client()
+    control = owner_of(quic_client, name)
+    channels = []
+    for _ in range(20):
+        near, far, _ = join(other, quic_client, control, name)
+        channels.append((near, far))
+    for number, (near, far) in enumerate(channels):
+        near.send(f"packet {number}".encode())
+        assert far.receive() == f"packet {number}".encode()
+
+
 def test_guaranteed_delivery_stays_on_streams(engine, quic_client, name):
     other = engine.quic_client()
     control = owner_of(quic_client, name, datagram_guaranteed_delivery=True)
     with pytest.raises(wire.Refused) as refused:
-        other.dial_channel(name)
+        other.dialed_channel(other.ask_for_channel(name))
     assert refused.value.code == 2000
     near = other.connect()
     near.send(wire.stream_req(name, True))
@@ -99,7 +177,7 @@ def test_channels_are_refused_where_they_cannot_be(quic_client, tls_client, name
     control = quic_client.control(liveness=60000)
     control.open_tunnel(name=name, publish=False)
     with pytest.raises(wire.Refused) as refused:
-        quic_client.dial_channel(name)
+        quic_client.dialed_channel(quic_client.ask_for_channel(name))
     assert refused.value.code == 2000
     owner_of(quic_client, f"{name}-packets")
     near = tls_client.connect()
@@ -135,7 +213,7 @@ def test_packets_through_our_programs(tunnelled, udp_echo, transport):
     for sender in senders:
         sender.settimeout(10)
         sender.connect(("127.0.0.1", port))
-    for size in (1, 1000):
+    for size in (1, 500):
         for number, sender in enumerate(senders):
             sender.send(f"n{number}".encode() * size)
         for number, sender in enumerate(senders):
@@ -154,6 +232,27 @@ def test_sizes_of_packets(tunnelled, udp_echo):
         for size in (0, 1, 1472, 9000, 65507):
             sender.send(b"x" * size)
             assert sender.recv(65536) == b"X" * size
+
+
+def test_a_packet_that_fits_no_datagram_is_lost_alone(tunnelled, udp_echo):
+    port = tunnelled(udp_echo.address, ["--config-set", "transport.mode=quic"])
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.settimeout(10)
+        sender.connect(("127.0.0.1", port))
+        sender.send(b"x" * 9000)
+        for size in (0, 1, 1100):
+            sender.send(b"x" * size)
+            assert sender.recv(65536) == b"X" * size
+
+
+def test_guaranteed_packets_over_quic_travel_on_streams(tunnelled, udp_echo):
+    guaranteed = ["--property", "datagram_guaranteed_delivery=true"]
+    port = tunnelled(udp_echo.address, ["--config-set", "transport.mode=quic"], *guaranteed)
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.settimeout(10)
+        sender.connect(("127.0.0.1", port))
+        sender.send(b"x" * 9000)
+        assert sender.recv(65536) == b"X" * 9000
 
 
 def test_quic_inside(tunnelled, transport, tmp_path):

@@ -20,6 +20,12 @@ final class AutoTransport: TunnelTransport {
     self.quic = quic
   }
 
+  var mayCarryDatagrams: Bool {
+    if let chosen { return chosen.mayCarryDatagrams }
+    if case .success = quic { return true }
+    return false
+  }
+
   func connect(timeout: UInt64, onStep: OnStep?, _ done: @escaping Completion) -> any ConnectionAttempt {
     if let chosen { return chosen.connect(timeout: timeout, onStep: onStep, done) }
     let selection = self.selection ?? select(timeout, onStep)

@@ -14,6 +14,9 @@ protocol TunnelTransport: AnyObject {
   typealias Completion = (Result<ByteChannel, Failure>) -> Void
   typealias OnStep = (OutgoingConnection.Step) -> Void
 
+  /// Whether what is connected next may be a QUIC connection, which carries datagrams beside its streams.
+  var mayCarryDatagrams: Bool { get }
+
   /// Opens a byte channel to the configured engine.
   /// - Parameter onStep: when given, nothing that is known is made use of, and each step is told
   func connect(timeout: UInt64, onStep: OnStep?, _ done: @escaping Completion) -> any ConnectionAttempt

@@ -137,7 +137,9 @@ final class QUICLink: QUICConnectionDelegate {
   /// Engines open no streams towards their clients.
   func connection(_ connection: QUICConnection, opened stream: QUICStream) { stream.reset() }
 
-  func connection(_ connection: QUICConnection, received datagram: UnsafeRawBufferPointer) {}
+  func connection(_ connection: QUICConnection, received datagram: UnsafeRawBufferPointer) {
+    connection.datagramChannels.received(datagram)
+  }
 
   func connection(_ connection: QUICConnection, ended failure: Failure) {
     guard case .open(let current) = state, current === connection else { return }

@@ -24,6 +24,8 @@ final class QUICTransport: TunnelTransport {
     main = QUICLink(loop, to: engine, by: path, credentials, settings)
   }
 
+  var mayCarryDatagrams: Bool { true }
+
   func connect(timeout: UInt64, onStep: OnStep?, _ done: @escaping Completion) -> any ConnectionAttempt {
     main.openStream(timeout: timeout, onStep: onStep, done)
   }

@@ -25,6 +25,8 @@ final class TLSTransport: TunnelTransport {
     ech = ECHSource(loop, on: path)
   }
 
+  var mayCarryDatagrams: Bool { false }
+
   func connect(timeout: UInt64, onStep: OnStep?, _ done: @escaping Completion) -> any ConnectionAttempt {
     open(engine, onStep == nil ? sessions : nil, onStep == nil ? addresses : nil, timeout, onStep, done)
   }

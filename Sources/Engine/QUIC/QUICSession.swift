@@ -4,17 +4,8 @@ import RstreamNet
 /// The QUIC connection of an agent or dialer: each of its streams is what a TLS connection is otherwise.
 final class QUICSession: Session, QUICConnectionDelegate {
   let connection: QUICConnection
-  /// Told each datagram that arrives; the bytes are borrowed for the call.
-  var onDatagram: ((UnsafeRawBufferPointer) -> Void)?
-  /// Told once, when the connection has ended and all its streams have failed.
-  var onEnd: (() -> Void)?
   private let engine: Engine
   private let place: AnyObject
-
-  /// The session that a stream belongs to; nil for other channels.
-  static func of(_ channel: ByteChannel) -> QUICSession? {
-    (channel as? QUICStream)?.connection.attachment as? QUICSession
-  }
 
   /// Takes over a connection whose handshake begins. It is closed when there are too many.
   static func serve(_ connection: QUICConnection, _ engine: Engine) {
@@ -40,10 +31,6 @@ final class QUICSession: Session, QUICConnectionDelegate {
   }
 
   private func leave() {
-    onDatagram = nil
-    let report = onEnd
-    onEnd = nil
-    report?()
     connection.attachment = nil
     engine.sessions.remove(self)
   }
@@ -58,7 +45,9 @@ final class QUICSession: Session, QUICConnectionDelegate {
     WireConnection(engine, stream, certificate: connection.peerCertificate, timeout: engine.handshakeTimeout)
   }
 
-  func connection(_ connection: QUICConnection, received datagram: UnsafeRawBufferPointer) { onDatagram?(datagram) }
+  func connection(_ connection: QUICConnection, received datagram: UnsafeRawBufferPointer) {
+    connection.datagramChannels.received(datagram)
+  }
 
   func connection(_ connection: QUICConnection, ended failure: Failure) {
     Log.debug("engine", failure.message)

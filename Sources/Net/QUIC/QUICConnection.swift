@@ -63,8 +63,11 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   var heldBytes = 0
   var withheldCredit = 0
 
-  // Writing.
+  // Datagrams.
+  private var packetChannels: DatagramChannels?
   var datagrams: DatagramQueue
+
+  // Writing.
   var prefersDatagram = false
   /// Called when datagrams have left while `isCrowded`, and it is not so any more.
   var onDatagramRoom: (() -> Void)?
@@ -218,6 +221,14 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   static func failure(_ status: Int32, _ attempt: String) -> Failure {
     let words = ngtcp2_strerror(status).map { String(cString: $0) } ?? "error \(status)"
     return Failure(ErrorCode.protocolViolation, "\(attempt): \(words)")
+  }
+
+  /// The packet channels that travel as this connection's datagrams. Who gets its datagrams hands them on to these.
+  public var datagramChannels: DatagramChannels {
+    if let packetChannels { return packetChannels }
+    let made = DatagramChannels(self)
+    if !isEnded { packetChannels = made }
+    return made
   }
 
   // MARK: Asking
@@ -536,6 +547,9 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     finishTimer = nil
     if wasHandshaking { self.listener?.handshakeEnded(self) }
     failStreams(failure)
+    packetChannels?.connectionEnded(failure)
+    packetChannels = nil
+    onDatagramRoom = nil
     listener?.connection(self, ended: failure)
     linger(wasHandshaking)
   }

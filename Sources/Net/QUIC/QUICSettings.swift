@@ -25,8 +25,8 @@ public struct QUICSettings: Sendable {
   public var largestPacket = 1452
   /// Whether packets grow to that by discovery; otherwise they have it from the start.
   public var discoversPacketSize = true
-  /// Datagrams waiting to be sent; the oldest is dropped for one more.
-  public var datagramQueue = 64
+  /// Datagrams waiting to be sent; the oldest is dropped for one more. Packet channels take half of them at most.
+  public var datagramQueue = 2 * PacketChannel.queueLimit
   /// A directory that gets one qlog file for each connection, for debugging.
   public var qlogDirectory: String?
   /// A file that gets the secrets of the connections (NSS key log format), for debugging.

@@ -29,14 +29,18 @@ class QUICClient(FakeClient):
         control.send(wire.proxy_conn_rsp(request.stream_id))
         return Channel(self.connection, request.stream_id)
 
-    def dial_channel(self, name, timeout=10.0):
-        """Dials a datagram tunnel; returns the channel and the stream that holds it. Raises wire.Refused."""
+    def ask_for_channel(self, name):
+        """Dials a datagram tunnel; returns the stream that the answer will come on."""
         stream = self.connect()
         stream.send(wire.stream_req(name, False, self.token, datagram_channel=True))
+        return stream
+
+    def dialed_channel(self, stream, timeout=10.0):
+        """The channel that was dialed, held by that stream. Raises wire.Refused."""
         response = stream.expect("stream_rsp", timeout)
         if response.WhichOneof("payload") == "error":
             raise wire.Refused(response.error)
-        return Channel(self.connection, response.stream_id), stream
+        return Channel(self.connection, response.stream_id)
 
     def close(self):
         super().close()

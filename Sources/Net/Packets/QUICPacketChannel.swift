@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Packets as the datagrams of a QUIC connection. The network may lose them; what one side does not read in time is
+/// dropped and counted.
+public final class QUICPacketChannel: PacketChannel {
+  public let id: DatagramChannelID
+  /// Called once, when this side ends the channel: the peer is to be told elsewhere.
+  public var onClose: (() -> Void)?
+
+  /// Whether the channel has ended because the peer or the connection has.
+  public private(set) var isClosedByPeer = false
+
+  private let connection: QUICConnection
+  private weak var channels: DatagramChannels?
+
+  init(_ channels: DatagramChannels, _ connection: QUICConnection, _ id: DatagramChannelID) {
+    self.channels = channels
+    self.connection = connection
+    self.id = id
+    super.init(connection.loop)
+  }
+
+  public override var path: Path { .quicDatagram }
+  public override var maximumSize: Int { max(0, connection.maximumDatagram - DatagramChannelID.size) }
+  /// All channels of a connection share its room.
+  public override var queuedPackets: Int { connection.datagrams.count }
+  public override var peer: SocketAddress? { connection.peer }
+
+  override func transmit(_ packet: UnsafeRawBufferPointer) -> PacketOutcome {
+    guard connection.isOpen else { return .closed }
+    guard !isFull else { return .full }
+    let memory = loop.takeScratch()
+    defer { loop.giveBackScratch(memory) }
+    id.write(to: memory)
+    UnsafeMutableRawBufferPointer(rebasing: memory[DatagramChannelID.size...]).copyMemory(from: packet)
+    let size = DatagramChannelID.size + packet.count
+    return connection.send(datagram: UnsafeRawBufferPointer(rebasing: memory[..<size])) ? .taken : .tooLarge
+  }
+
+  public override func close() {
+    guard !isClosed else { return }
+    _ = finish()
+    channels?.remove(self)
+    let report = onClose
+    onClose = nil
+    report?()
+  }
+
+  /// The peer has said that the channel is over.
+  public func peerClosed() {
+    guard !isClosed else { return }
+    isClosedByPeer = true
+    let listener = finish()
+    channels?.remove(self)
+    onClose = nil
+    listener?.packetChannelEnded(self)
+  }
+
+  func connectionEnded(_ failure: Failure) {
+    guard !isClosed else { return }
+    isClosedByPeer = true
+    let listener = finish()
+    onClose = nil
+    listener?.packetChannel(self, failed: failure)
+  }
+
+  func received(_ packet: UnsafeRawBufferPointer) {
+    guard !isClosed else { return }
+    deliver(packet)
+    if isReading, !isClosed { delegate?.packetChannelPaused(self) }
+  }
+
+  func drained() { delegate?.packetChannelDrained(self) }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import TestSupport
+import Testing
+
+@testable import RstreamNet
+
+struct DatagramChannelTests {
+  @Test(arguments: [
+    ("00112233445566778899aabb", true), ("00112233-4455-6677-8899-AABBccddeeff", true),
+    (" 00112233445566778899aabb ", true), ("00112233445566778899aa", false), ("0011223344556677zz99aabb", false),
+    ("", false), ("00112233445566778899aab\u{e9}", false),
+  ])
+  func idsAreTheFirstTwelveBytesOfAStreamsID(_ text: String, _ isID: Bool) {
+    let id = DatagramChannelID(streamID: text)
+    #expect((id != nil) == isID)
+    guard let id else { return }
+    var bytes = [UInt8](repeating: 0, count: 12)
+    bytes.withUnsafeMutableBytes { id.write(to: $0) }
+    #expect(bytes == [0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xAA, 0xBB])
+    #expect(bytes.withUnsafeBytes { DatagramChannelID($0) } == id)
+  }
+
+  @Test func carriesPacketsUntilOneSideEndsOrTheConnectionDoes() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, server) = try pair.connected(QUICRecorder())
+    let id = try #require(DatagramChannelID(streamID: "00112233445566778899aabb"))
+    let near = try client.datagramChannels.open(id)
+    let far = try server.datagramChannels.open(id)
+    #expect(throws: Failure.self) { try client.datagramChannels.open(id) }
+    #expect(near.path == .quicDatagram && near.maximumSize > 1000)
+    #expect([UInt8](repeating: 1, count: near.maximumSize + 1).withUnsafeBytes { near.send($0) } == .tooLarge)
+    // Nobody reads: what is more than fits into the queue is dropped, the newest first.
+    for number in 0..<70 {
+      let packet = [UInt8(number)] + [UInt8](repeating: 0, count: 12)
+      [UInt8]([0, 0x11]).withUnsafeBytes { server.datagramChannels.received($0) }
+      let datagram: [UInt8] = [0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xAA, 0xBB] + packet
+      datagram.withUnsafeBytes { server.datagramChannels.received($0) }
+    }
+    #expect(far.counters.droppedReceiving == 6)
+    var ends = 0
+    near.onClose = { ends += 1 }
+    near.close()
+    near.close()
+    #expect(ends == 1)
+    #expect([UInt8]([1]).withUnsafeBytes { near.send($0) } == .closed)
+    far.onClose = { ends += 1 }
+    far.peerClosed()
+    #expect(ends == 1 && far.isClosed && far.isClosedByPeer)
+    let last = try client.datagramChannels.open(id)
+    client.close()
+    pair.test.run("the end") { last.isClosed }
+    #expect(last.isClosedByPeer)
+    #expect(throws: Failure.self) { try client.datagramChannels.open(id) }
+    pair.close()
+  }
+}
