@@ -396,15 +396,28 @@ SPECIFIC = [
     # transports
     *[
         Case(f"transport {text}", "", {"RSTREAM_TUNNEL_TRANSPORT": text, "RSTREAM_ENGINE": "e.example"})
-        for text in ("auto", "TLS", " tls ", "quic", "tcp", " ")
+        for text in ("auto", "TLS", " tls ", "tcp", " ")
     ],
+    Case(
+        "transport quic",
+        "",
+        {"RSTREAM_TUNNEL_TRANSPORT": "quic", "RSTREAM_ENGINE": "e.example"},
+        reason=OWN_TRANSPORT,
+        ours={**FOUND, "engine": "e.example"},
+    ),
     Case(
         "transport by option",
         "",
         {"RSTREAM_TUNNEL_TRANSPORT": "quic"},
         {"engine": "e.example", "tunnel_transport": "tls"},
     ),
-    Case("legacy quic", "", {"RSTREAM_QUIC_TRANSPORT": "1", "RSTREAM_ENGINE": "e.example"}),
+    Case(
+        "legacy quic",
+        "",
+        {"RSTREAM_QUIC_TRANSPORT": "1", "RSTREAM_ENGINE": "e.example"},
+        reason=OWN_TRANSPORT,
+        ours={**FOUND, "engine": "e.example"},
+    ),
     Case("legacy tls", "", {"RSTREAM_QUIC_TRANSPORT": "0", "RSTREAM_ENGINE": "e.example"}),
     Case(
         "legacy gives way",
@@ -416,10 +429,8 @@ SPECIFIC = [
         for text in (
             "mode: tls",
             "mode: Auto",
-            "mode: quic",
             "mode: other",
             "mode: 1",
-            "useQuic: true",
             "useQuic: false",
             "useQuic: no",
             "useQuic: 'true'",
@@ -427,6 +438,15 @@ SPECIFIC = [
             "mode: tls, useQuic: true",
             "tls: {serverName: x}",
         )
+    ],
+    *[
+        Case(
+            f"stored transport {text}",
+            **context(f"engine: e.example, transport: {{{text}}}"),
+            reason=OWN_TRANSPORT,
+            ours={**FOUND, "engine": "e.example"},
+        )
+        for text in ("mode: quic", "useQuic: true")
     ],
     Case(
         "stored quic and a variable",
@@ -461,6 +481,8 @@ SPECIFIC = [
         "environments: [{apiUrl: 'https://x.example', transport: {mode: quic}}]\ncontexts: [{name: c, "
         "apiUrl: 'https://x.example', engine: e.example}]",
         {"RSTREAM_CONTEXT": "c"},
+        reason=OWN_TRANSPORT,
+        ours={**FOUND, "engine": "e.example", "api_url": "https://x.example"},
     ),
     Case(
         "transport of the context over that of the environment",

@@ -6,6 +6,9 @@ final class SOCKS5Path: DatagramPath, DatagramReceiver, ByteChannelDelegate {
   let largestPacket: Int
   var receiver: (any DatagramReceiver)?
 
+  /// What the kernel takes at once, in bytes. With headers a batch is longer than its sender has made it.
+  private static let batchBytes = 65_000
+
   private let socket: QUICSocket
   private let control: ByteChannel
   /// What precedes every packet that goes out.
@@ -29,14 +32,19 @@ final class SOCKS5Path: DatagramPath, DatagramReceiver, ByteChannelDelegate {
 
   func send(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute) -> Int32 {
     guard size > 0 else { return 0 }
-    batch.removeAll(keepingCapacity: true)
+    let step = size + header.count
+    var status: Int32 = 0
     var rest = packets
-    while !rest.isEmpty {
+    batch.removeAll(keepingCapacity: true)
+    while !rest.isEmpty, status == 0 {
       batch += header
       batch += rest.prefix(size)
       rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(size))
+      guard rest.isEmpty || batch.count + step > Self.batchBytes else { continue }
+      status = batch.withUnsafeBytes { socket.send($0, size: step, ecn: ecn, route) }
+      batch.removeAll(keepingCapacity: true)
     }
-    return batch.withUnsafeBytes { socket.send($0, size: size + header.count, ecn: ecn, route) }
+    return status
   }
 
   func close() {

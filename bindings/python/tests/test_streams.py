@@ -163,6 +163,19 @@ async def test_a_reader_that_pauses_makes_the_writer_wait(client: Client, contro
     far.abort()
 
 
+async def test_a_writer_that_never_has_to_wait_lets_others_run(client: Client, control: ControlChannel) -> None:
+    """Among them whoever learns that the stream has ended: or the writer went on for ever."""
+    near, far = await pair(client, control)
+    async with near, far:
+        turned = asyncio.Event()
+        asyncio.get_running_loop().call_soon(turned.set)
+        for _ in range(1024):
+            near.write(bytes(1024))
+            await near.drain()
+        assert turned.is_set()
+        assert len(await far.readexactly(MEBIBYTE)) == MEBIBYTE
+
+
 async def test_close_sends_what_was_written(client: Client, control: ControlChannel) -> None:
     near, far = await pair(client, control)
     payload = os.urandom(8 * MEBIBYTE)

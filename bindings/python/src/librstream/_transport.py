@@ -21,6 +21,9 @@ _NATIVE_LIMIT = 1 << 20
 #: Writes below this size are held back and joined, up to this size.
 _SMALL = 16 * 1024
 _DEFAULT_HIGH_WATER = 64 * 1024
+#: Who has written so much without waiting waits for a turn of asyncio's loop all the same.
+#: Otherwise a writer that goes on and on would never learn that the stream has ended.
+_TURN = 256 * 1024
 #: A closed transport whose last bytes do not move for so long is given up, seconds.
 _STALL_SECONDS = 30.0
 
@@ -71,6 +74,8 @@ class StreamTransport(asyncio.Transport):
         self._tick = -1
         #: Bytes written since C was asked how many wait.
         self._unchecked = 0
+        #: Bytes written since the writer last let others run.
+        self._unturned = 0
         self._number = self._driver.callbacks.number_reader(self)
         self.set_protocol(protocol)
         protocol.connection_made(self)
@@ -233,6 +238,7 @@ class StreamTransport(asyncio.Transport):
         driver.begin_tick()
         self._unchecked += size
         if self._unchecked >= _SMALL:
+            self._unturned += self._unchecked
             self._unchecked = 0
             if self._library.stream_write_queue_size(self._handle):
                 self._maybe_pause_writer()
@@ -279,6 +285,13 @@ class StreamTransport(asyncio.Transport):
     def takes_more(self) -> bool:
         """Whether draining has nothing to wait for and nothing to tell."""
         return not (self._writer_paused or self._closing)
+
+    def owes_turn(self) -> bool:
+        """Whether the writer is to let others run; asked once for each time."""
+        if self._unturned < _TURN:
+            return False
+        self._unturned = 0
+        return True
 
     def can_write_eof(self) -> bool:
         return True

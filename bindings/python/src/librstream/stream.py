@@ -179,6 +179,8 @@ class RstreamStream:
         transport = self._transport
         if transport is None or not transport.takes_more:
             await self.writer.drain()
+        elif transport.owes_turn():
+            await asyncio.sleep(0)
 
     def can_write_eof(self) -> bool:
         """True: the own direction can end while the other one goes on."""
