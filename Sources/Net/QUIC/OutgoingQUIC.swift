@@ -41,7 +41,8 @@ public final class OutgoingQUIC: QUICConnectionDelegate {
     self.credentials = credentials
     self.alpn = alpn
     var settings = settings
-    settings.handshakeTimeout = milliseconds
+    // Later than this attempt's own limit, which has the better words.
+    settings.handshakeTimeout = milliseconds + 1000
     self.settings = settings
     self.onStep = onStep
     self.completion = completion
