@@ -4,7 +4,7 @@
 //
 // The C headers document every operation, its errors and units; this header adds what C++ can carry:
 //
-// - A handle (loop, client, control, tunnel, stream, engine) closes its object when it is destroyed. Handles may end in
+// - A handle (loop, client, control, tunnel, stream, packets, engine) closes its object when it is destroyed. Handles may end in
 //   any order: closing a parent closes its children first, and calls on a closed or moved-from handle return an error.
 //   No callback touches what was destroyed. Handles are used and destroyed on their loop's thread.
 // - Operations return result<T>, or take a callable that is given one. A callable is moved in (it may be move-only), costs
@@ -256,6 +256,7 @@ class operation;
 template <class T = void>
 class task;
 class stream;
+class packets;
 class tunnel;
 class control;
 
@@ -986,19 +987,19 @@ namespace detail {
 
 using chunk = std::span<const std::byte>;
 
-struct stream_node final : node {
-  using raw_type = rstream_stream;
-  rstream_stream *raw = nullptr;
-  slot<result<chunk>> on_chunk;
-  completion<chunk> *reader = nullptr;
+/// What is read, by a callable or by one operation at a time: a V for each piece, and an empty V at the end.
+template <class Raw, class V, int (*Stop)(Raw *)>
+struct reading_node : node {
+  using raw_type = Raw;
+  using read_type = V;
+  Raw *raw = nullptr;
+  slot<result<V>> on_read;
+  completion<V> *reader = nullptr;
   std::vector<std::byte> buffer;
   bool ended = false;
 
-  int end(rstream_close_cb callback, void *data) noexcept override {
-    return reset ? rstream_stream_reset(raw, callback, data) : rstream_stream_close(raw, callback, data);
-  }
   void release() noexcept override {
-    on_chunk.set(nullptr);
+    on_read.set(nullptr);
   }
   void closed() override {
     if (const auto waiting = take_reader()) waiting->complete(error(errc::stream_closed));
@@ -1006,39 +1007,96 @@ struct stream_node final : node {
   void abandon(completion_base *dropped) noexcept override {
     if (dropped != reader) return;
     const auto waiting = take_reader();
-    if (!closing) rstream_stream_read_stop(raw);
+    if (!closing) Stop(raw);
   }
-  std::unique_ptr<completion<chunk>> take_reader() noexcept {
-    return std::unique_ptr<completion<chunk>>(std::exchange(reader, nullptr));
+  std::unique_ptr<completion<V>> take_reader() noexcept {
+    return std::unique_ptr<completion<V>>(std::exchange(reader, nullptr));
   }
-  static void on_read(rstream_stream *, const std::uint8_t *bytes, std::size_t len, const rstream_error *failure,
-                      void *data) noexcept {
-    const ref<stream_node> self(static_cast<stream_node *>(data));
-    guarded(*self.get(), [&] { self->arrived({reinterpret_cast<const std::byte *>(bytes), len}, failure); });
-  }
-  void arrived(chunk bytes, const rstream_error *failure) {
-    const bool last = failure || bytes.empty();
+  void arrived(chunk bytes, bool last, const rstream_error *failure) {
     ended = last && !failure;
+    if (reader && !last) {
+      Stop(raw);
+      buffer.assign(bytes.begin(), bytes.end());
+      bytes = buffer;
+    }
+    result<V> read = failure ? result<V>(error(failure)) : result<V>(last ? V() : V(bytes));
     if (reader) {
-      if (!last) {
-        rstream_stream_read_stop(raw);
-        buffer.assign(bytes.begin(), bytes.end());
-        bytes = buffer;
-      }
-      take_reader()->complete(failure ? result<chunk>(error(failure)) : result<chunk>(bytes));
+      take_reader()->complete(std::move(read));
     } else if (last) {
-      on_chunk.last(failure ? result<chunk>(error(failure)) : result<chunk>(bytes));
+      on_read.last(std::move(read));
     } else {
-      on_chunk(result<chunk>(bytes));
+      on_read(std::move(read));
     }
   }
+};
+
+struct stream_node final : reading_node<rstream_stream, chunk, rstream_stream_read_stop> {
+  static constexpr auto close_raw = rstream_stream_close;
   bool reset = false;
+
+  int end(rstream_close_cb callback, void *data) noexcept override {
+    return reset ? rstream_stream_reset(raw, callback, data) : rstream_stream_close(raw, callback, data);
+  }
+  int start() noexcept {
+    return rstream_stream_read_start(raw, read, this);
+  }
+  int stop() noexcept {
+    return rstream_stream_read_stop(raw);
+  }
+  static void read(rstream_stream *, const std::uint8_t *bytes, std::size_t len, const rstream_error *failure,
+                   void *data) noexcept {
+    const ref<stream_node> self(static_cast<stream_node *>(data));
+    guarded(*self.get(), [&] {
+      self->arrived({reinterpret_cast<const std::byte *>(bytes), len}, failure || len == 0, failure);
+    });
+  }
+};
+
+/// A handle of what is read.
+template <class N>
+class reading_handle : public handle<N> {
+  using value = typename N::read_type;
+
+ protected:
+  using handle<N>::handle;
+  using handle<N>::node_;
+
+  template <class F>
+  result<void> start_reading(F &&callable) {
+    if (!this->c()) return error(-EINVAL);
+    if (is_read()) return error(-EALREADY);
+    auto made = slot<result<value>>::make(std::forward<F>(callable));
+    const int code = node_->start();
+    if (code == 0) node_->on_read.set(std::move(made));
+    return outcome(code);
+  }
+  result<void> stop_reading() {
+    if (!this->c()) return error(-EINVAL);
+    if (node_->reader) return error(-EALREADY);
+    const int code = node_->stop();
+    if (code == 0) node_->on_read.set(nullptr);
+    return outcome(code);
+  }
+  operation<value> read_once() {
+    if (this->c() && node_->ended) return operation<value>(result<value>(value()));
+    return operation<value>(node_.get(), [this](completion<value> *done) -> result<void> {
+      if (!this->c()) return error(-EINVAL);
+      if (is_read()) return error(-EALREADY);
+      const int code = node_->start();
+      if (code == 0) node_->reader = done;
+      return outcome(code);
+    });
+  }
+
+ private:
+  bool is_read() const noexcept {
+    return node_->reader || node_->on_read;
+  }
 };
 
 /// A handle's object for what C has made; what cannot be kept is closed.
 template <class N>
-ref<N> adopt(node &parent, ref<loop_node> loop, typename N::raw_type *raw,
-             int (*close)(typename N::raw_type *, rstream_close_cb, void *)) {
+ref<N> adopt(node &parent, ref<loop_node> loop, typename N::raw_type *raw) {
   try {
     ref<N> made(new N);
     made->raw = raw;
@@ -1046,7 +1104,7 @@ ref<N> adopt(node &parent, ref<loop_node> loop, typename N::raw_type *raw,
     made->link(parent);
     return made;
   } catch (...) {
-    close(raw, nullptr, nullptr);
+    N::close_raw(raw, nullptr, nullptr);
     throw;
   }
 }
@@ -1057,7 +1115,7 @@ struct client_node;
 }  // namespace detail
 
 /// A byte stream (rstream/stream.h). Destroying the handle closes it: what was written is still sent.
-class stream : public detail::handle<detail::stream_node> {
+class stream : public detail::reading_handle<detail::stream_node> {
  public:
   stream() = default;
 
@@ -1065,29 +1123,15 @@ class stream : public detail::handle<detail::stream_node> {
   /// ended its direction. After the end or an error the callable is destroyed, and with it what it owns.
   template <std::invocable<result<std::span<const std::byte>>> F>
   result<void> read_start(F &&callable) {
-    if (node_ && (node_->reader || node_->on_chunk)) return error(-EALREADY);
-    auto made = detail::slot<result<detail::chunk>>::make(std::forward<F>(callable));
-    const int code = rstream_stream_read_start(c(), detail::stream_node::on_read, node_.get());
-    if (code == 0) node_->on_chunk.set(std::move(made));
-    return detail::outcome(code);
+    return start_reading(std::forward<F>(callable));
   }
   result<void> read_stop() {
-    if (node_ && node_->reader) return error(-EALREADY);
-    const int code = rstream_stream_read_stop(c());
-    if (code == 0) node_->on_chunk.set(nullptr);
-    return detail::outcome(code);
+    return stop_reading();
   }
   /// The next bytes, valid until the next read() or the end of the handle; empty at the end of the other direction. The
   /// stream is read only while somebody waits. One read at a time.
   operation<std::span<const std::byte>> read() {
-    using chunk = detail::chunk;
-    if (node_ && !node_->closing && node_->ended) return operation<chunk>(result<chunk>(chunk()));
-    return operation<chunk>(node_.get(), [this](detail::completion<chunk> *done) -> result<void> {
-      if (node_ && (node_->reader || node_->on_chunk)) return error(-EALREADY);
-      const int code = rstream_stream_read_start(c(), detail::stream_node::on_read, node_.get());
-      if (code == 0) node_->reader = done;
-      return detail::outcome(code);
-    });
+    return read_once();
   }
 
   /// Writes without asking when the bytes have left. They are taken over before the call returns, as in every write.
@@ -1141,7 +1185,7 @@ class stream : public detail::handle<detail::stream_node> {
  private:
   friend struct detail::tunnel_node;
   friend struct detail::client_node;
-  using handle::handle;
+  using reading_handle::reading_handle;
   static void finished(rstream_stream *, const rstream_error *failure, void *data) noexcept {
     detail::finish<void>(data, failure);
   }
@@ -1152,6 +1196,134 @@ class stream : public detail::handle<detail::stream_node> {
   result<void> start_shutdown(detail::completion<void> *done) {
     return detail::outcome(rstream_stream_shutdown(c(), finished, done));
   }
+};
+
+// ----------------------------------------------------------------------------------------------------------- packets
+
+/// A packet that was received, maybe an empty one; none at the end of the channel.
+using received_packet = std::optional<std::span<const std::byte>>;
+
+namespace detail {
+
+struct packets_node final : reading_node<rstream_packets, received_packet, rstream_packets_read_stop> {
+  static constexpr auto close_raw = rstream_packets_close;
+  slot<> on_drain;
+  std::vector<std::unique_ptr<completion<void>>> senders;
+
+  int end(rstream_close_cb callback, void *data) noexcept override {
+    return rstream_packets_close(raw, callback, data);
+  }
+  void release() noexcept override {
+    reading_node::release();
+    on_drain.set(nullptr);
+  }
+  void closed() override {
+    guarded(*this, [this] { answer_senders(error(errc::stream_closed)); });
+    reading_node::closed();
+  }
+  void abandon(completion_base *dropped) noexcept override {
+    std::erase_if(senders, [dropped](const auto &sender) { return sender.get() == dropped; });
+    reading_node::abandon(dropped);
+  }
+  void answer_senders(const result<void> &room) {
+    for (auto &sender : std::exchange(senders, {})) {
+      guarded(*this, [&] { sender->complete(room); });
+    }
+  }
+  int start() noexcept {
+    return rstream_packets_read_start(raw, read, this);
+  }
+  int stop() noexcept {
+    return rstream_packets_read_stop(raw);
+  }
+  static void read(rstream_packets *, const std::uint8_t *packet, std::size_t len, const rstream_error *failure,
+                   void *data) noexcept {
+    const ref<packets_node> self(static_cast<packets_node *>(data));
+    guarded(*self.get(), [&] { self->arrived({reinterpret_cast<const std::byte *>(packet), len}, !packet, failure); });
+  }
+  static void drained(rstream_packets *, void *data) noexcept {
+    const ref<packets_node> self(static_cast<packets_node *>(data));
+    guarded(*self.get(), [&] { self->on_drain(); });
+    self->answer_senders({});
+  }
+};
+
+}  // namespace detail
+
+/// A packet channel (rstream/packets.h). Destroying the handle closes it: packets that were taken are still sent.
+class packets : public detail::reading_handle<detail::packets_node> {
+ public:
+  packets() = default;
+
+  /// `callable(result<received_packet>)` for every packet, borrowed for the call; none: the other side has closed the
+  /// channel. After that or an error the callable is destroyed, and with it what it owns.
+  template <std::invocable<result<received_packet>> F>
+  result<void> read_start(F &&callable) {
+    return start_reading(std::forward<F>(callable));
+  }
+  result<void> read_stop() {
+    return stop_reading();
+  }
+  /// The next packet, valid until the next read() or the end of the handle; none when the other side has closed the
+  /// channel. Packets wait while nobody reads, and those of QUIC datagrams that find 64 waiting are dropped. One read at
+  /// a time.
+  operation<received_packet> read() {
+    return read_once();
+  }
+
+  /// Sends a packet, which is taken over before the call returns, or not sent at all: std::errc::message_size when it is
+  /// longer than max_size(), std::errc::resource_unavailable_try_again when 64 wait, which drops and counts it.
+  result<void> send(bytes_view packet) {
+    const rstream_buf buf = packet.buf();
+    rstream_error *failure = nullptr;
+    const int code = rstream_packets_send(c(), buf.base, buf.len, &failure);
+    return detail::outcome(code, failure);
+  }
+  /// Ends when a packet would not have to be dropped, or the channel has ended, of which send() tells. Whoever awaits it
+  /// before each send() loses none on a channel whose path is "stream".
+  operation<void> room() {
+    if (c() && rstream_packets_queue_size(c()) < queue_limit) return operation<void>(result<void>());
+    return operation<void>(node_.get(), [this](detail::completion<void> *done) -> result<void> {
+      const int code = rstream_packets_on_drain(c(), detail::packets_node::drained, node_.get());
+      if (code == 0) node_->senders.emplace_back(done);
+      return detail::outcome(code);
+    });
+  }
+  /// `callable()` when packets that waited to be sent have left, any number of times.
+  template <std::invocable F>
+  result<void> on_drain(F &&callable) {
+    if (!c()) return error(-EINVAL);
+    node_->on_drain.set(detail::slot<>::make(std::forward<F>(callable)));
+    return detail::outcome(rstream_packets_on_drain(c(), detail::packets_node::drained, node_.get()));
+  }
+  /// How long a packet may be that is sent now; 0 when the handle is closed.
+  std::size_t max_size() const noexcept {
+    return rstream_packets_max_size(c());
+  }
+  /// Packets that wait to be sent.
+  std::size_t queue_size() const noexcept {
+    return rstream_packets_queue_size(c());
+  }
+  /// "sent", "received", "dropped_sending" or "dropped_receiving": how many, since the channel was opened.
+  std::uint64_t count(const std::string &name) const noexcept {
+    return rstream_packets_count(c(), name.c_str());
+  }
+  /// What packets travel on: "stream" or "quic-datagram". Borrowed while the handle lives, as what follows.
+  std::string_view path() const noexcept {
+    return detail::view(rstream_packets_path(c()));
+  }
+  std::string_view peer() const noexcept {
+    return detail::view(rstream_packets_peer(c()));
+  }
+  std::string_view id() const noexcept {
+    return detail::view(rstream_packets_stream_id(c()));
+  }
+
+ private:
+  friend struct detail::tunnel_node;
+  friend struct detail::client_node;
+  using reading_handle::reading_handle;
+  static constexpr std::size_t queue_limit = 64;
 };
 
 // ----------------------------------------------------------------------------------------------------------- tunnels
@@ -1166,47 +1338,78 @@ struct forward_event {
 
 namespace detail {
 
+/// Where a tunnel's streams, or its packet channels, go: to a callable or to who accepts the next one.
+template <class H>
+struct arrivals {
+  slot<H> callable;
+  completion<H> *acceptor = nullptr;
+
+  std::unique_ptr<completion<H>> take_acceptor() noexcept {
+    return std::unique_ptr<completion<H>>(std::exchange(acceptor, nullptr));
+  }
+  void refuse(const error &why) {
+    if (const auto waiting = take_acceptor()) waiting->complete(why);
+  }
+};
+
 struct tunnel_node final : node {
   using raw_type = rstream_tunnel;
+  static constexpr auto close_raw = rstream_tunnel_close;
   rstream_tunnel *raw = nullptr;
-  slot<stream> on_stream;
+  arrivals<stream> streams;
+  arrivals<packets> channels;
   slot<const forward_event &> on_forward;
   slot<result<void>> on_end;
-  completion<stream> *acceptor = nullptr;
   std::optional<result<void>> outcome;
 
   int end(rstream_close_cb callback, void *data) noexcept override {
     return rstream_tunnel_close(raw, callback, data);
   }
   void release() noexcept override {
-    on_stream.set(nullptr);
+    streams.callable.set(nullptr);
+    channels.callable.set(nullptr);
     on_forward.set(nullptr);
     on_end.set(nullptr);
   }
   void closed() override {
-    if (const auto waiting = take_acceptor()) waiting->complete(error(errc::tunnel_closed));
+    refuse_acceptors(error(errc::tunnel_closed));
   }
   void abandon(completion_base *dropped) noexcept override {
-    if (dropped != acceptor) return;
-    const auto waiting = take_acceptor();
-    if (!closing) rstream_tunnel_listen(raw, nullptr, nullptr);
-  }
-  std::unique_ptr<completion<stream>> take_acceptor() noexcept {
-    return std::unique_ptr<completion<stream>>(std::exchange(acceptor, nullptr));
-  }
-  static void stream_came(rstream_tunnel *, rstream_stream *raw_stream, void *data) noexcept {
-    const ref<tunnel_node> self(static_cast<tunnel_node *>(data));
-    guarded(*self.get(), [&] { self->came(raw_stream); });
-  }
-  void came(rstream_stream *raw_stream) {
-    // Streams outlive tunnel and control channel; the client above them ends them.
-    stream accepted(adopt<stream_node>(*parent->parent, loop, raw_stream, rstream_stream_close));
-    if (const auto waiting = take_acceptor()) {
-      rstream_tunnel_listen(raw, nullptr, nullptr);
-      waiting->complete(std::move(accepted));
-    } else {
-      on_stream(std::move(accepted));
+    if (dropped == streams.acceptor || dropped == channels.acceptor) {
+      if (!closing) stop_listening();
+      streams.take_acceptor();
+      channels.take_acceptor();
     }
+  }
+  bool has_acceptor() const noexcept {
+    return streams.acceptor || channels.acceptor;
+  }
+  void refuse_acceptors(const error &why) {
+    guarded(*this, [&] { streams.refuse(why); });
+    guarded(*this, [&] { channels.refuse(why); });
+  }
+  int listen(const arrivals<stream> &) noexcept {
+    return rstream_tunnel_listen(raw, came<stream, stream_node, &tunnel_node::streams>, this);
+  }
+  int listen(const arrivals<packets> &) noexcept {
+    return rstream_tunnel_listen_packets(raw, came<packets, packets_node, &tunnel_node::channels>, this);
+  }
+  /// Lets what comes in wait again.
+  int stop_listening() noexcept {
+    const int code = rstream_tunnel_listen(raw, nullptr, nullptr);
+    return code == RSTREAM_EUNSUPPORTED_TUNNEL ? rstream_tunnel_listen_packets(raw, nullptr, nullptr) : code;
+  }
+  template <class H, class N, auto To>
+  static void came(rstream_tunnel *, typename N::raw_type *arrived, void *data) noexcept {
+    const ref<tunnel_node> self(static_cast<tunnel_node *>(data));
+    guarded(*self.get(), [&] {
+      // What came outlives tunnel and control channel; the client above them ends it.
+      H accepted(adopt<N>(*self->parent->parent, self->loop, arrived));
+      auto &to = self.get()->*To;
+      if (!to.acceptor) return to.callable(std::move(accepted));
+      self->stop_listening();
+      to.take_acceptor()->complete(std::move(accepted));
+    });
   }
   static void forwarded(rstream_tunnel *, int event, const char *peer, std::uint64_t bytes_in, std::uint64_t bytes_out,
                         const rstream_error *failure, void *data) noexcept {
@@ -1219,9 +1422,7 @@ struct tunnel_node final : node {
   static void ended(rstream_tunnel *, const rstream_error *failure, void *data) noexcept {
     const ref<tunnel_node> self(static_cast<tunnel_node *>(data));
     guarded(*self.get(), [&] { self->outcome = failure ? result<void>(error(failure)) : result<void>(); });
-    guarded(*self.get(), [&] {
-      if (const auto waiting = self->take_acceptor()) waiting->complete(self->why_ended());
-    });
+    self->refuse_acceptors(self->why_ended());
     guarded(*self.get(), [&] { self->on_end.last(result<void>(*self->outcome)); });
   }
   error why_ended() const {
@@ -1231,6 +1432,7 @@ struct tunnel_node final : node {
 
 struct control_node final : node {
   using raw_type = rstream_control;
+  static constexpr auto close_raw = rstream_control_close;
   rstream_control *raw = nullptr;
   slot<result<void>> on_end;
 
@@ -1257,42 +1459,46 @@ class tunnel : public detail::handle<detail::tunnel_node> {
   /// `callable(stream)` for every incoming stream.
   template <std::invocable<stream> F>
   result<void> listen(F &&callable) {
-    if (node_ && node_->acceptor) return error(-EALREADY);
-    auto made = detail::slot<stream>::make(std::forward<F>(callable));
-    const int code = rstream_tunnel_listen(c(), detail::tunnel_node::stream_came, node_.get());
-    if (code == 0) node_->on_stream.set(std::move(made));
-    return detail::outcome(code);
+    return start_listening(&detail::tunnel_node::streams, std::forward<F>(callable));
   }
-  /// Lets incoming streams wait.
+  /// `callable(packets)` for every packet channel that comes in by a datagram tunnel.
+  template <std::invocable<packets> F>
+  result<void> listen_packets(F &&callable) {
+    return start_listening(&detail::tunnel_node::channels, std::forward<F>(callable));
+  }
+  /// Lets incoming streams, or packet channels, wait.
   result<void> listen_stop() {
-    if (node_ && node_->acceptor) return error(-EALREADY);
-    const int code = rstream_tunnel_listen(c(), nullptr, nullptr);
-    if (code == 0) node_->on_stream.set(nullptr);
+    if (!c()) return error(-EINVAL);
+    if (node_->has_acceptor()) return error(-EALREADY);
+    const int code = node_->stop_listening();
+    if (code == 0) {
+      node_->streams.callable.set(nullptr);
+      node_->channels.callable.set(nullptr);
+    }
     return detail::outcome(code);
   }
   /// The next incoming stream; an error when the tunnel has ended. Streams wait while nobody accepts. One at a time.
   operation<stream> accept() {
-    return operation<stream>(node_.get(), [this](detail::completion<stream> *done) -> result<void> {
-      if (node_ && !node_->closing && node_->outcome) return node_->why_ended();
-      if (node_ && (node_->acceptor || node_->on_stream)) return error(-EALREADY);
-      const int code = rstream_tunnel_listen(c(), detail::tunnel_node::stream_came, node_.get());
-      if (code == 0) node_->acceptor = done;
-      return detail::outcome(code);
-    });
+    return accept_one(&detail::tunnel_node::streams);
   }
-  /// Connects every incoming stream to a local service.
+  /// The next packet channel that comes in by a datagram tunnel, in the same way.
+  operation<packets> accept_packets() {
+    return accept_one(&detail::tunnel_node::channels);
+  }
+  /// Connects what comes in to a local service.
   result<void> forward(const std::string &target) {
     return forward(target, [](const forward_event &) {});
   }
   /// The same, telling `callable(const forward_event &)` of every connection.
   template <std::invocable<const forward_event &> F>
   result<void> forward(const std::string &target, F &&callable) {
-    if (node_ && node_->acceptor) return error(-EALREADY);
+    if (node_ && node_->has_acceptor()) return error(-EALREADY);
     auto made = detail::slot<const forward_event &>::make(std::forward<F>(callable));
     rstream_error *failure = nullptr;
     const int code = rstream_tunnel_forward(c(), target.c_str(), detail::tunnel_node::forwarded, node_.get(), &failure);
     if (code == 0) {
-      node_->on_stream.set(nullptr);
+      node_->streams.callable.set(nullptr);
+      node_->channels.callable.set(nullptr);
       node_->on_forward.set(std::move(made));
     }
     return detail::outcome(code, failure);
@@ -1319,6 +1525,28 @@ class tunnel : public detail::handle<detail::tunnel_node> {
  private:
   friend struct detail::control_node;
   using handle::handle;
+  template <class H, class F>
+  result<void> start_listening(detail::arrivals<H> detail::tunnel_node::*to, F &&callable) {
+    if (!c()) return error(-EINVAL);
+    if (node_->has_acceptor()) return error(-EALREADY);
+    auto made = detail::slot<H>::make(std::forward<F>(callable));
+    auto &arrivals = node_.get()->*to;
+    const int code = node_->listen(arrivals);
+    if (code == 0) arrivals.callable.set(std::move(made));
+    return detail::outcome(code);
+  }
+  template <class H>
+  operation<H> accept_one(detail::arrivals<H> detail::tunnel_node::*to) {
+    return operation<H>(node_.get(), [this, to](detail::completion<H> *done) -> result<void> {
+      if (!c()) return error(-EINVAL);
+      if (node_->outcome) return node_->why_ended();
+      auto &arrivals = node_.get()->*to;
+      if (node_->has_acceptor() || arrivals.callable) return error(-EALREADY);
+      const int code = node_->listen(arrivals);
+      if (code == 0) arrivals.acceptor = done;
+      return detail::outcome(code);
+    });
+  }
 };
 
 // ----------------------------------------------------------------------------------------------------------- clients
@@ -1371,7 +1599,7 @@ inline void control_node::created(rstream_tunnel *raw_tunnel, const rstream_erro
   const std::unique_ptr<completion<tunnel>> done(static_cast<completion<tunnel> *>(data));
   guarded(*done->owner.get(), [&] {
     if (failure) return done->complete(error(failure));
-    tunnel made(adopt<tunnel_node>(*done->owner.get(), done->owner->loop, raw_tunnel, rstream_tunnel_close));
+    tunnel made(adopt<tunnel_node>(*done->owner.get(), done->owner->loop, raw_tunnel));
     rstream_tunnel_on_end(raw_tunnel, tunnel_node::ended, made.node_.get());
     done->complete(std::move(made));
   });
@@ -1383,22 +1611,18 @@ struct client_node final : node {
   int end(rstream_close_cb callback, void *data) noexcept override {
     return rstream_client_close(raw, callback, data);
   }
-  static void connected(rstream_control *raw_control, const rstream_error *failure, void *data) noexcept {
-    const std::unique_ptr<completion<control>> done(static_cast<completion<control> *>(data));
+  /// An operation of the client has ended: it gives a handle H, whose object is an N, or has failed.
+  template <class H, class N>
+  static void opened(typename N::raw_type *made, const rstream_error *failure, void *data) noexcept {
+    const std::unique_ptr<completion<H>> done(static_cast<completion<H> *>(data));
     guarded(*done->owner.get(), [&] {
       if (failure) return done->complete(error(failure));
-      done->complete(
-          control(adopt<control_node>(*done->owner.get(), done->owner->loop, raw_control, rstream_control_close)));
+      done->complete(H(adopt<N>(*done->owner.get(), done->owner->loop, made)));
     });
   }
-  static void dialed(rstream_stream *raw_stream, const rstream_error *failure, void *data) noexcept {
-    const std::unique_ptr<completion<stream>> done(static_cast<completion<stream> *>(data));
-    guarded(*done->owner.get(), [&] {
-      if (failure) return done->complete(error(failure));
-      done->complete(
-          stream(adopt<stream_node>(*done->owner.get(), done->owner->loop, raw_stream, rstream_stream_close)));
-    });
-  }
+  static constexpr rstream_connect_cb connected = opened<control, control_node>;
+  static constexpr rstream_dial_cb dialed = opened<stream, stream_node>;
+  static constexpr rstream_dial_packets_cb packets_dialed = opened<packets, packets_node>;
 };
 
 }  // namespace detail
@@ -1435,6 +1659,15 @@ class client : public detail::handle<detail::client_node> {
     return detail::begin<stream>(node_.get(), std::forward<F>(callable),
                                  [&](auto *done) { return start_dial(name_or_id, done); });
   }
+  /// Opens a packet channel to a private datagram tunnel.
+  operation<packets> dial_packets(const std::string &name_or_id) {
+    return operation<packets>(node_.get(), [&](auto *done) { return start_dial_packets(name_or_id, done); });
+  }
+  template <std::invocable<result<packets>> F>
+  result<void> dial_packets(const std::string &name_or_id, F &&callable) {
+    return detail::begin<packets>(node_.get(), std::forward<F>(callable),
+                                  [&](auto *done) { return start_dial_packets(name_or_id, done); });
+  }
 
  private:
   using handle::handle;
@@ -1443,6 +1676,10 @@ class client : public detail::handle<detail::client_node> {
   }
   result<void> start_dial(const std::string &name_or_id, detail::completion<stream> *done) {
     return detail::outcome(rstream_client_dial(c(), name_or_id.c_str(), detail::client_node::dialed, done));
+  }
+  result<void> start_dial_packets(const std::string &name_or_id, detail::completion<packets> *done) {
+    return detail::outcome(
+        rstream_client_dial_packets(c(), name_or_id.c_str(), detail::client_node::packets_dialed, done));
   }
 };
 

@@ -65,11 +65,12 @@ struct world {
   world() : world(rstrm::loop::create().value()) {}
 
   // A further client; with zeroRtt off, dialing an unknown tunnel fails.
-  rstrm::client make_client(bool zero_rtt = true) {
+  rstrm::client make_client(bool zero_rtt = true, const std::string &transport = "tls") {
     rstrm::config config;
     config.set("engine", std::string(*engine.info("address"))).value();
     config.set("transport.tls.caFile", std::string(*engine.info("ca_file"))).value();
     config.set("zeroRtt", zero_rtt).value();
+    config.set("transport.mode", transport).value();
     return rstrm::client::create(loop, config).value();
   }
 

@@ -12,20 +12,26 @@ using bytes = rstrm::result<std::span<const std::byte>>;
 struct scene {
   std::optional<world> world_;
   rstrm::control control;
-  rstrm::tunnel tunnel;
+  rstrm::tunnel tunnel, datagrams;
   rstrm::stream dialed, accepted;
+  rstrm::packets near, far;
   std::shared_ptr<int> held = std::make_shared<int>(0);
 
   scene() : world_(std::in_place) {
     world_->loop.run(begin());
     dialed.read_start([held = held](bytes) {}).value();
     accepted.read_start([held = held](bytes) {}).value();
+    near.read_start([held = held](rstrm::result<rstrm::received_packet>) {}).value();
+    far.on_drain([held = held] {}).value();
     tunnel.listen([held = held](rstrm::stream) {}).value();
+    datagrams.listen_packets([held = held](rstrm::packets) {}).value();
     tunnel.on_end([held = held](rstrm::result<void>) {}).value();
     control.on_end([held = held](rstrm::result<void>) {}).value();
     // Under way, whatever becomes of them.
     accepted.write("hello", [held = held](rstrm::result<void>) {}).value();
+    far.send("hello").value();
     world_->client.dial("t", [held = held](rstrm::result<rstrm::stream>) {}).value();
+    world_->client.dial_packets("d", [held = held](rstrm::result<rstrm::packets>) {}).value();
     world_->client.connect([held = held](rstrm::result<rstrm::control>) {}).value();
     control.create_tunnel(rstrm::tunnel_options(), [held = held](rstrm::result<rstrm::tunnel>) {}).value();
     world_->loop.post([held = held] {}).value();
@@ -36,17 +42,26 @@ struct scene {
     auto accepting = tunnel.accept();
     dialed = (co_await world_->client.dial("t")).value();
     accepted = (co_await accepting).value();
+    auto options = private_tunnel("d");
+    options.set("type", "datagram").value();
+    datagrams = (co_await control.create_tunnel(options)).value();
+    auto accepting_packets = datagrams.accept_packets();
+    near = (co_await world_->client.dial_packets("d")).value();
+    far = (co_await accepting_packets).value();
   }
   void drop(int part) {
     switch (part) {
       case 0:
         dialed = {};
+        near = {};
         break;
       case 1:
         accepted = {};
+        far = {};
         break;
       case 2:
         tunnel = {};
+        datagrams = {};
         break;
       case 3:
         control = {};
@@ -88,8 +103,9 @@ static void loop_first() {
   scene scene;
   scene.world_.reset();
   CHECK_EQ(scene.held.use_count(), 1);
-  CHECK(!scene.dialed && !scene.tunnel && !scene.control);
+  CHECK(!scene.dialed && !scene.near && !scene.tunnel && !scene.control);
   CHECK(scene.dialed.send("x").code() == std::errc::invalid_argument);
+  CHECK(scene.near.send("x").code() == std::errc::invalid_argument);
   CHECK_EQ(scene.dialed.peer(), "");
   CHECK(!scene.tunnel.property("name"));
 }
