@@ -89,9 +89,9 @@ public final class Client: LoopChild {
       add(
         DatagramDial(self, target) { outcome in
           switch outcome {
-          case .channel(let channel, let id): deliver(channel, id)
-          case .notGranted: openStream(target)
-          case .failed(let failure): done(.failure(failure))
+          case .success(.channel(let channel, let id)): deliver(channel, id)
+          case .success(.notGranted): openStream(target)
+          case .failure(let failure): done(.failure(failure))
           }
         })
     } orElse: {

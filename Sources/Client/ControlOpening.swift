@@ -4,24 +4,18 @@ import RstreamNet
 import RstreamWire
 
 /// One attempt to open a control channel.
-final class ControlOpening: ClientMember {
-  typealias Completion = (Result<ControlChannel, Failure>) -> Void
-
+final class ControlOpening: ClientOperation<ControlChannel> {
   /// The engine may not ask for more patience than this, in milliseconds.
   private static let longestTimeout: UInt32 = 900_000
 
-  private let client: Client
-  private let attempt = "open a control channel"
   private let interval: UInt32?
-  private var completion: Completion?
   private var handshake: Handshake?
   private var answer: OpenControlChannelRsp.Ok?
 
   init(_ client: Client, _ completion: @escaping Completion) {
-    self.client = client
-    self.completion = completion
     let settings = client.settings
     interval = settings.heartbeatEnabled ? UInt32(settings.heartbeatIntervalMilliseconds) : nil
+    super.init(of: client, "open a control channel", completion)
     let request = OpenControlChannelReq(
       clientDetails: client.details(token: settings.token),
       liveness: interval.map { ControlChannelLiveness(heartbeatIntervalMS: $0) })
@@ -74,16 +68,8 @@ final class ControlOpening: ClientMember {
     return .negotiated(interval: interval, timeout: liveness.heartbeatTimeoutMS)
   }
 
-  func clientIsClosing() {
+  override func release() {
     handshake?.cancel()
-    client.loop.later { [self] in finish(.failure(.clientClosed(attempt))) }
-  }
-
-  private func finish(_ result: Result<ControlChannel, Failure>) {
-    guard let report = completion else { return }
-    completion = nil
     handshake = nil
-    report(result)
-    client.remove(self)
   }
 }

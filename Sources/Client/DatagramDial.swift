@@ -4,26 +4,20 @@ import RstreamWire
 
 /// One attempt to reach a private datagram tunnel whose packets travel as QUIC datagrams. Where the engine does not grant
 /// that, or is not reached over QUIC, nothing is left of the attempt.
-final class DatagramDial: ClientMember {
+final class DatagramDial: ClientOperation<DatagramDial.Outcome> {
   enum Outcome {
     case channel(QUICPacketChannel, id: String)
     /// To be dialed with packets on a stream instead.
     case notGranted
-    case failed(Failure)
   }
 
-  private let client: Client
-  private let attempt: String
-  private var completion: ((Outcome) -> Void)?
   private var handshake: Handshake?
   private var stream: QUICStream?
   private var streamID = ""
   private var isRefused = false
 
-  init(_ client: Client, _ target: String, _ completion: @escaping (Outcome) -> Void) {
-    self.client = client
-    self.completion = completion
-    attempt = "dial \(target)"
+  init(_ client: Client, _ target: String, _ completion: @escaping Completion) {
+    super.init(of: client, "dial \(target)", completion)
     let settings = client.settings
     let request = StreamReq(
       clientDetails: client.details(token: settings.token), tunnelIDOrName: target, zeroRTT: false,
@@ -44,7 +38,7 @@ final class DatagramDial: ClientMember {
       },
       completion: { [self] result in
         switch result {
-        case .failure(let failure): finish(isRefused ? .notGranted : .failed(failure))
+        case .failure(let failure): finish(isRefused ? .success(.notGranted) : .failure(failure))
         case .success(let messages): open(messages)
         }
       })
@@ -70,24 +64,16 @@ final class DatagramDial: ClientMember {
       }
       let channel = try stream.connection.datagramChannels.open(id)
       channel.attachment = DatagramChannelSignal(channel, messages)
-      finish(.channel(channel, id: streamID))
+      finish(.success(.channel(channel, id: streamID)))
     } catch {
       messages.reset()
-      finish(.failed(error))
+      finish(.failure(error))
     }
   }
 
-  func clientIsClosing() {
+  override func release() {
     handshake?.cancel()
-    client.loop.later { [self] in finish(.failed(.clientClosed(attempt))) }
-  }
-
-  private func finish(_ outcome: Outcome) {
-    guard let report = completion else { return }
-    completion = nil
     handshake = nil
     stream = nil
-    report(outcome)
-    client.remove(self)
   }
 }

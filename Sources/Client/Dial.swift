@@ -3,20 +3,15 @@ import RstreamNet
 import RstreamWire
 
 /// One attempt to reach a private tunnel by name or id.
-final class Dial: ClientMember {
-  /// Gets the connection, which nobody reads, and the stream's id where the engine told it.
-  typealias Completion = (Result<(channel: ByteChannel, id: String), Failure>) -> Void
+final class Dial: ClientOperation<Dial.Reached> {
+  /// The connection, which nobody reads, and the stream's id where the engine told it.
+  typealias Reached = (channel: ByteChannel, id: String)
 
-  private let client: Client
-  private let attempt: String
-  private var completion: Completion?
   private var handshake: Handshake?
   private var streamID = ""
 
   init(_ client: Client, _ target: String, _ completion: @escaping Completion) {
-    self.client = client
-    self.completion = completion
-    attempt = "dial \(target)"
+    super.init(of: client, "dial \(target)", completion)
     let settings = client.settings
     let request = StreamReq(
       clientDetails: client.details(token: settings.token), tunnelIDOrName: target, zeroRTT: settings.zeroRtt)
@@ -41,16 +36,8 @@ final class Dial: ClientMember {
     }
   }
 
-  func clientIsClosing() {
+  override func release() {
     handshake?.cancel()
-    client.loop.later { [self] in finish(.failure(.clientClosed(attempt))) }
-  }
-
-  private func finish(_ result: Result<(channel: ByteChannel, id: String), Failure>) {
-    guard let report = completion else { return }
-    completion = nil
     handshake = nil
-    report(result)
-    client.remove(self)
   }
 }

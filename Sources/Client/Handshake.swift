@@ -4,8 +4,7 @@ import RstreamWire
 
 /// Connects, sends one message, awaits one answer where there is one, and hands the connection on: what opening a control
 /// channel, a dialed stream and an incoming stream have in common.
-final class Handshake: MessageChannelDelegate {
-  typealias Completion = (Result<MessageChannel, Failure>) -> Void
+final class Handshake: Attempt<MessageChannel>, MessageChannelDelegate {
   /// Looks at the answer; throws to refuse it.
   typealias Check = (Message) throws(Failure) -> Void
 
@@ -14,7 +13,6 @@ final class Handshake: MessageChannelDelegate {
   private let request: Message
   private let check: Check?
   private let answerTimeout: UInt64
-  private var completion: Completion?
   private var connection: (any ConnectionAttempt)?
   private var messages: MessageChannel?
   private var timer: LoopTimer?
@@ -34,7 +32,7 @@ final class Handshake: MessageChannelDelegate {
     self.request = request
     self.check = check
     self.answerTimeout = answerTimeout
-    self.completion = completion
+    super.init(completion)
     connection = connect { [self] result in
       connection = nil
       switch result {
@@ -42,12 +40,6 @@ final class Handshake: MessageChannelDelegate {
       case .success(let channel): begin(channel)
       }
     }
-  }
-
-  /// Gives up without telling.
-  func cancel() {
-    completion = nil
-    release()
   }
 
   private func begin(_ channel: ByteChannel) {
@@ -71,18 +63,9 @@ final class Handshake: MessageChannelDelegate {
     finish(.success(messages))
   }
 
-  private func finish(_ result: Result<MessageChannel, Failure>) {
-    let report = completion
-    completion = nil
-    release()
-    if let report {
-      report(result)
-    } else if case .success(let messages) = result {
-      messages.reset()
-    }
-  }
+  override func discard(_ messages: MessageChannel) { messages.reset() }
 
-  private func release() {
+  override func release() {
     timer?.close()
     timer = nil
     connection?.cancel()
@@ -94,7 +77,7 @@ final class Handshake: MessageChannelDelegate {
   // MARK: MessageChannelDelegate
 
   func messageChannel(_ channel: MessageChannel, received message: Message) {
-    guard let check, completion != nil else { return }
+    guard let check, !isOver else { return }
     do throws(Failure) {
       try check(message)
       succeed()

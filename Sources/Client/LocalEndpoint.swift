@@ -62,21 +62,19 @@ enum LocalEndpoint: Equatable {
   }
 }
 
-/// One attempt to connect to a local service.
-final class LocalConnection {
-  /// A service of packets counts as connected when its address is known: UDP tells nothing more.
-  typealias Completion = (Result<Arrival, Failure>) -> Void
+/// One attempt to connect to a local service. One of packets counts as connected when its address is known: UDP tells
+/// nothing more.
+final class LocalConnection: Attempt<Arrival> {
   private static let timeout: UInt64 = 10_000
 
   private let loop: Loop
-  private var completion: Completion?
   private var resolver: Resolver?
   private var connector: SocketConnector?
   private var timer: LoopTimer?
 
   init(_ loop: Loop, to endpoint: LocalEndpoint, _ completion: @escaping Completion) {
     self.loop = loop
-    self.completion = completion
+    super.init(completion)
     timer = LoopTimer(loop, after: Self.timeout) { [self] in
       finish(.failure(Failure(UV_ETIMEDOUT.rawValue, "connect to the local service: no answer after 10 s")))
     }
@@ -100,11 +98,6 @@ final class LocalConnection {
     }
   }
 
-  func cancel() {
-    completion = nil
-    release()
-  }
-
   private func connect(_ addresses: [SocketAddress]) {
     connector = SocketConnector(loop, to: addresses) { [self] result in
       connector = nil
@@ -125,14 +118,7 @@ final class LocalConnection {
     finish(.failure(failure))
   }
 
-  private func finish(_ result: Result<Arrival, Failure>) {
-    let report = completion
-    completion = nil
-    release()
-    report?(result)
-  }
-
-  private func release() {
+  override func release() {
     timer?.close()
     timer = nil
     resolver?.cancel()

@@ -5,7 +5,7 @@ import Glibc
 
 /// One run of a program that is given something on its standard input and answers on its standard output, under limits of
 /// time and size. What it inherits is what is named.
-public final class ChildProcess {
+public final class ChildProcess: Attempt<ChildProcess.Output> {
   public struct Output {
     public let exitStatus: Int64
     /// Nothing when the program ended by itself.
@@ -13,7 +13,6 @@ public final class ChildProcess {
     public let standardOutput: [UInt8]
     public let standardError: [UInt8]
   }
-  public typealias Completion = (Result<Output, Failure>) -> Void
 
   public struct Limits {
     public var milliseconds: UInt64
@@ -31,7 +30,6 @@ public final class ChildProcess {
   private let loop: Loop
   private let limits: Limits
   private let attempt: String
-  private var completion: Completion?
   private var timer: LoopTimer?
   private let process = UnsafeMutablePointer<uv_process_t>.allocate(capacity: 1)
   private let output: ChildOutput
@@ -48,12 +46,11 @@ public final class ChildProcess {
     self.loop = loop
     self.limits = limits
     self.attempt = attempt
-    self.completion = completion
     output = ChildOutput(loop, limit: limits.standardOutput)
     errors = ChildOutput(loop, limit: limits.standardError)
+    super.init(completion)
     let status = start(command, environment, input)
     guard status == 0 else {
-      self.completion = nil
       output.close()
       errors.close()
       if !isProcessInitialized { process.deallocate() }
@@ -96,12 +93,6 @@ public final class ChildProcess {
     return status
   }
 
-  /// Ends the program; nobody is told.
-  public func cancel() {
-    completion = nil
-    release()
-  }
-
   private func exited(_ status: Int64, _ signal: Int32) {
     exit = (status, signal)
     closeProcess()
@@ -134,14 +125,8 @@ public final class ChildProcess {
           exitStatus: exit.status, signal: exit.signal, standardOutput: output.bytes, standardError: errors.bytes)))
   }
 
-  private func finish(_ result: Result<Output, Failure>) {
-    let report = completion
-    completion = nil
-    release()
-    report?(result)
-  }
-
-  private func release() {
+  /// Ends the program as well.
+  public override func release() {
     timer?.close()
     timer = nil
     output.close()

@@ -29,9 +29,7 @@ public struct NetworkPath {
 }
 
 /// One attempt to open a TLS connection under a time limit.
-public final class OutgoingConnection {
-  public typealias Completion = (Result<TLSChannel, Failure>) -> Void
-
+public final class OutgoingConnection: Attempt<TLSChannel> {
   /// What has been reached on the way.
   public enum Step {
     case lookedUp([SocketAddress])
@@ -47,7 +45,6 @@ public final class OutgoingConnection {
   private let addresses: AddressCache?
   private let ech: ECHSource?
   private let onStep: ((Step) -> Void)?
-  private var completion: Completion?
   private var timer: LoopTimer?
   private var lookup: HostLookup?
   private var connector: SocketConnector?
@@ -80,17 +77,12 @@ public final class OutgoingConnection {
     self.addresses = addresses
     self.ech = ech
     self.onStep = onStep
-    self.completion = completion
+    super.init(completion)
     timer = LoopTimer(loop, after: milliseconds) { [self] in
       finish(.failure(Failure(ErrorCode.operationTimeout, "\(attempt): no connection after \(milliseconds) ms")))
     }
     findServer()
     seekECH()
-  }
-
-  public func cancel() {
-    completion = nil
-    release()
   }
 
   /// Where the socket is connected to.
@@ -256,14 +248,7 @@ public final class OutgoingConnection {
     return true
   }
 
-  private func finish(_ result: Result<TLSChannel, Failure>) {
-    let report = completion
-    completion = nil
-    release()
-    report?(result)
-  }
-
-  private func release() {
+  public override func release() {
     timer?.close()
     timer = nil
     releaseConnection()

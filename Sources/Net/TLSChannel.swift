@@ -101,14 +101,7 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
   // MARK: What the handshake agreed on
 
   /// The application protocol, "" when none was negotiated.
-  public var negotiatedProtocol: String {
-    guard let ssl else { return "" }
-    var name: UnsafePointer<UInt8>?
-    var length: UInt32 = 0
-    SSL_get0_alpn_selected(ssl, &name, &length)
-    guard let name else { return "" }
-    return String(decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
-  }
+  public var negotiatedProtocol: String { ssl.map { TLSContext.negotiatedProtocol(of: $0) } ?? "" }
 
   /// Whether the handshake continued an earlier session.
   public var isResumed: Bool { ssl.map { SSL_session_reused($0) == 1 } ?? false }

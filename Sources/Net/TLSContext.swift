@@ -244,6 +244,15 @@ public final class TLSContext {
     let reason = rstream_tls_error_reason(code).map { String(cString: $0) } ?? "unknown reason"
     return Failure(ErrorCode.tls, "\(attempt): \(reason)")
   }
+
+  /// The application protocol of a connection, "" when none was negotiated.
+  static func negotiatedProtocol(of ssl: OpaquePointer) -> String {
+    var name: UnsafePointer<UInt8>?
+    var length: UInt32 = 0
+    SSL_get0_alpn_selected(ssl, &name, &length)
+    guard let name else { return "" }
+    return String(decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
+  }
 }
 
 /// Session tickets of one server, for resuming connections to it. A ticket is used once while there are others (RFC 8446,

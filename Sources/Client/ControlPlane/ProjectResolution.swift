@@ -6,17 +6,12 @@ import RstreamNet
 
 /// One question to a control plane: where is the engine of this project? It goes the ordinary way, with the system's
 /// certificate authorities; the settings of the engine's connection are not for the control plane.
-final class ProjectResolution: ClientMember, APIResponseReceiver {
-  typealias Completion = (Result<EngineAddress, Failure>) -> Void
-
+final class ProjectResolution: ClientOperation<EngineAddress>, APIResponseReceiver {
   /// All of it takes no longer, in milliseconds.
   private static let timeout: UInt64 = 10_000
   private static let bodyLimit = 262_144
 
-  private let client: Client
   private let project: ManagedProject
-  private let attempt: String
-  private var completion: Completion?
   private var deadline: LoopTimer?
   private var outgoing: OutgoingConnection?
   private var resolver: Resolver?
@@ -26,10 +21,9 @@ final class ProjectResolution: ClientMember, APIResponseReceiver {
   private var body: [UInt8] = []
 
   init(_ client: Client, _ project: ManagedProject, _ completion: @escaping Completion) {
-    self.client = client
     self.project = project
-    self.completion = completion
-    attempt = "ask \(project.apiURL.text) for the engine of project \(project.endpoint)"
+    super.init(
+      of: client, "ask \(project.apiURL.text) for the engine of project \(project.endpoint)", completion)
     deadline = LoopTimer(client.loop, after: Self.timeout) { [self] in
       finish(.failure(Failure(ErrorCode.operationTimeout, "\(attempt): no answer after \(Self.timeout) ms")))
     }
@@ -165,20 +159,7 @@ final class ProjectResolution: ClientMember, APIResponseReceiver {
 
   // MARK: Ending
 
-  func clientIsClosing() {
-    release()
-    client.loop.later { [self] in finish(.failure(.clientClosed(attempt))) }
-  }
-
-  private func finish(_ result: Result<EngineAddress, Failure>) {
-    guard let report = completion else { return }
-    completion = nil
-    release()
-    report(result)
-    client.remove(self)
-  }
-
-  private func release() {
+  override func release() {
     deadline?.close()
     deadline = nil
     outgoing?.cancel()

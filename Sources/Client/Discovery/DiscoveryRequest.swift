@@ -4,12 +4,11 @@ import RstreamNet
 
 /// One question to an engine: where is its API for clients with a certificate? Whoever asks says nothing of himself, and
 /// the engine always proves who it is.
-final class DiscoveryRequest: ClientMember, APIResponseReceiver {
-  typealias Completion = (Result<(document: DiscoveryDocument, seconds: UInt64), Failure>) -> Void
+final class DiscoveryRequest: ClientOperation<DiscoveryRequest.Found>, APIResponseReceiver {
+  /// A document, and for how many seconds it may be believed.
+  typealias Found = (document: DiscoveryDocument, seconds: UInt64)
 
-  private let client: Client
   private let engine: EngineAddress
-  private var completion: Completion?
   private var deadline: LoopTimer?
   private var outgoing: OutgoingConnection?
   private var connection: APIConnection?
@@ -17,9 +16,8 @@ final class DiscoveryRequest: ClientMember, APIResponseReceiver {
   private var body: [UInt8] = []
 
   init(_ client: Client, _ engine: EngineAddress, _ completion: @escaping Completion) {
-    self.client = client
     self.engine = engine
-    self.completion = completion
+    super.init(of: client, "find the API", completion)
     let timeout = APIRequest.timeout(client)
     deadline = LoopTimer(client.loop, after: timeout) { [self] in refuse("no answer within \(timeout) ms") }
     do throws(Failure) {
@@ -93,20 +91,7 @@ final class DiscoveryRequest: ClientMember, APIResponseReceiver {
             + "; set mtlsApiUrl to where clients with a certificate find the API, or use a token")))
   }
 
-  func clientIsClosing() {
-    release()
-    client.loop.later { [self] in finish(.failure(.clientClosed("find the API"))) }
-  }
-
-  private func finish(_ result: Result<(document: DiscoveryDocument, seconds: UInt64), Failure>) {
-    guard let report = completion else { return }
-    completion = nil
-    release()
-    report(result)
-    client.remove(self)
-  }
-
-  private func release() {
+  override func release() {
     deadline?.close()
     deadline = nil
     outgoing?.cancel()

@@ -4,9 +4,7 @@ import RstreamConfig
 import RstreamNet
 
 /// One GET of the engine's API, with a second attempt when the network fails the first.
-final class APIRequest: ClientMember, APIResponseReceiver {
-  typealias Completion = (Result<[UInt8], Failure>) -> Void
-
+final class APIRequest: ClientOperation<[UInt8]>, APIResponseReceiver {
   /// A whole request takes no longer, in milliseconds.
   static let timeout: UInt64 = 5_000
   /// The share of the time that the first attempt may take.
@@ -15,12 +13,9 @@ final class APIRequest: ClientMember, APIResponseReceiver {
   private static let pause: ClosedRange<UInt64> = 20...50
   static let bodyLimit = 16 << 20
 
-  private let client: Client
-  private let attempt: String
   private let path: String
   private var target: APITarget
   private let timeout: UInt64
-  private var completion: Completion?
   private var deadline: LoopTimer?
   private var attemptTimer: LoopTimer?
   private var outgoing: OutgoingConnection?
@@ -36,12 +31,10 @@ final class APIRequest: ClientMember, APIResponseReceiver {
   init(
     _ client: Client, _ attempt: String, _ path: String, to target: APITarget, _ completion: @escaping Completion
   ) {
-    self.client = client
-    self.attempt = attempt
     self.path = path
     self.target = target
-    self.completion = completion
     timeout = Self.timeout(client)
+    super.init(of: client, attempt, completion)
     deadline = LoopTimer(client.loop, after: timeout) { [self] in
       finish(.failure(timedOut()))
     }
@@ -96,7 +89,7 @@ final class APIRequest: ClientMember, APIResponseReceiver {
 
   private func connectAgain() {
     client.whenAPIIsKnown(attempt) { [self] target in
-      guard completion != nil else { return }
+      guard !isOver else { return }
       self.target = target
       connect()
     } orElse: { [self] failure in
@@ -143,20 +136,7 @@ final class APIRequest: ClientMember, APIResponseReceiver {
 
   // MARK: Ending
 
-  func clientIsClosing() {
-    release()
-    client.loop.later { [self] in finish(.failure(.clientClosed(attempt))) }
-  }
-
-  private func finish(_ result: Result<[UInt8], Failure>) {
-    guard let report = completion else { return }
-    completion = nil
-    release()
-    report(result)
-    client.remove(self)
-  }
-
-  private func release() {
+  override func release() {
     deadline?.close()
     deadline = nil
     dropAttempt()

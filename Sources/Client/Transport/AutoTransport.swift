@@ -214,16 +214,15 @@ final class TransportSelection {
 }
 
 /// Somebody who waits for the choice, and then for a connection.
-final class SelectionWaiter: ConnectionAttempt {
+final class SelectionWaiter: Attempt<ByteChannel>, ConnectionAttempt {
   fileprivate weak var selection: TransportSelection?
   private let timeout: UInt64
-  private var completion: TunnelTransport.Completion?
   private var timer: LoopTimer?
   private var attempt: (any ConnectionAttempt)?
 
-  init(_ loop: Loop, timeout: UInt64, _ completion: @escaping TunnelTransport.Completion) {
+  init(_ loop: Loop, timeout: UInt64, _ completion: @escaping Completion) {
     self.timeout = timeout
-    self.completion = completion
+    super.init(completion)
     timer = LoopTimer(loop, after: timeout) { [self] in
       let nothing = Failure(ErrorCode.operationTimeout, "connect to the engine: no connection after \(timeout) ms")
       finish(.failure(selection?.noAnswer(after: timeout) ?? nothing))
@@ -237,23 +236,9 @@ final class SelectionWaiter: ConnectionAttempt {
     }
   }
 
-  func cancel() {
-    completion = nil
-    release()
-  }
+  override func discard(_ channel: ByteChannel) { channel.reset() }
 
-  fileprivate func finish(_ result: Result<ByteChannel, Failure>) {
-    let report = completion
-    completion = nil
-    release()
-    if let report {
-      report(result)
-    } else if case .success(let channel) = result {
-      channel.reset()
-    }
-  }
-
-  private func release() {
+  override func release() {
     timer?.close()
     timer = nil
     attempt?.cancel()

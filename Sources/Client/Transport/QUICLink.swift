@@ -98,8 +98,8 @@ final class QUICLink: QUICConnectionDelegate {
       case .success(let stream):
         attempt.finish(.success(stream))
       case .failure(let failure):
-        // The connection may have been lost unnoticed: one more is tried.
-        guard let self, attempt.mayRedial() else { return attempt.finish(.failure(failure)) }
+        // The connection may have been lost unnoticed: one more is tried. One that is only crowded is kept.
+        guard let self, !connection.isOpen, attempt.mayRedial() else { return attempt.finish(.failure(failure)) }
         drop(connection)
         begin(attempt)
       }
@@ -148,22 +148,21 @@ final class QUICLink: QUICConnectionDelegate {
 }
 
 /// One stream that is being opened, under a time limit.
-final class QUICStreamAttempt: ConnectionAttempt {
+final class QUICStreamAttempt: Attempt<ByteChannel>, ConnectionAttempt {
   let timeout: UInt64
   let onStep: TunnelTransport.OnStep?
   private weak var link: QUICLink?
-  private var completion: TunnelTransport.Completion?
   private var timer: LoopTimer?
   private var hasRedialed = false
 
   init(
     _ loop: Loop, over link: QUICLink, timeout: UInt64, onStep: TunnelTransport.OnStep?,
-    _ completion: @escaping TunnelTransport.Completion
+    _ completion: @escaping Completion
   ) {
     self.link = link
     self.timeout = timeout
     self.onStep = onStep
-    self.completion = completion
+    super.init(completion)
     let endpoint = link.endpoint
     timer = LoopTimer(loop, after: timeout) { [self] in
       // The connection may be waited for by others, and has a limit of its own.
@@ -175,31 +174,15 @@ final class QUICStreamAttempt: ConnectionAttempt {
     }
   }
 
-  var isOver: Bool { completion == nil }
-
   /// True once.
   func mayRedial() -> Bool {
     defer { hasRedialed = true }
     return !hasRedialed && !isOver
   }
 
-  func cancel() {
-    completion = nil
-    release()
-  }
+  override func discard(_ channel: ByteChannel) { channel.reset() }
 
-  func finish(_ result: Result<QUICStream, Failure>) {
-    let report = completion
-    completion = nil
-    release()
-    if let report {
-      report(result.map { $0 as ByteChannel })
-    } else if case .success(let stream) = result {
-      stream.reset()
-    }
-  }
-
-  private func release() {
+  override func release() {
     timer?.close()
     timer = nil
     link?.gaveUp(self)

@@ -2,9 +2,7 @@
 
 /// One question to one name server and its answer: by UDP, and by TCP when the answer does not fit (RFC 7766), or by TLS
 /// (RFC 7858).
-final class DNSExchange: ByteChannelDelegate {
-  typealias Completion = (Result<DNSReply, Failure>) -> Void
-
+final class DNSExchange: Attempt<DNSReply>, ByteChannelDelegate {
   /// Milliseconds for all of it.
   static let timeout: UInt64 = 2000
 
@@ -19,7 +17,6 @@ final class DNSExchange: ByteChannelDelegate {
   private let server: SocketAddress
   private let security: Security?
   private let policy: SocketPolicy
-  private var completion: Completion?
   private var timer: LoopTimer?
   private var datagrams: DatagramSocket?
   private var connector: SocketConnector?
@@ -36,16 +33,11 @@ final class DNSExchange: ByteChannelDelegate {
     self.server = server
     self.security = security
     self.policy = policy
-    self.completion = completion
+    super.init(completion)
     timer = LoopTimer(loop, after: Self.timeout) { [self] in
       finish(.failure(Failure(ErrorCode.operationTimeout, "no answer from \(server) after \(Self.timeout) ms")))
     }
     if security == nil { askByDatagram() } else { askByStream() }
-  }
-
-  func cancel() {
-    completion = nil
-    release()
   }
 
   private func askByDatagram() {
@@ -106,7 +98,7 @@ final class DNSExchange: ByteChannelDelegate {
 
   func channel(_ channel: ByteChannel, received bytes: UnsafeRawBufferPointer) {
     input.append(contentsOf: bytes)
-    while input.count >= 2, completion != nil {
+    while input.count >= 2, !isOver {
       let end = 2 + Int(input[0]) << 8 + Int(input[1])
       guard input.count >= end else { return }
       let reply = input.withUnsafeBytes { DNSReply(UnsafeRawBufferPointer(rebasing: $0[2..<end]), to: query) }
@@ -127,14 +119,7 @@ final class DNSExchange: ByteChannelDelegate {
     loop.later { [self] in finish(result) }
   }
 
-  private func finish(_ result: Result<DNSReply, Failure>) {
-    let report = completion
-    completion = nil
-    release()
-    report?(result)
-  }
-
-  private func release() {
+  override func release() {
     timer?.close()
     timer = nil
     datagrams?.close()

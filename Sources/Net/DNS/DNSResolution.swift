@@ -40,16 +40,13 @@ extension DNSPolicy {
 }
 
 /// A question that is asked server after server until one answers.
-final class DNSLookup {
-  typealias Completion = (Result<DNSReply, Failure>) -> Void
-
+final class DNSLookup: Attempt<DNSReply> {
   private let loop: Loop
   private let name: String
   private let type: DNSRecordType
   private let policy: DNSPolicy
   private let sockets: SocketPolicy
   private var servers: ArraySlice<DNSPolicy.Server>
-  private var completion: Completion?
   private var resolver: Resolver?
   private var exchange: DNSExchange?
   private var lastFailure: Failure?
@@ -63,13 +60,12 @@ final class DNSLookup {
     self.type = type
     self.policy = policy
     self.sockets = sockets
-    self.completion = completion
     servers = policy.servers[...]
+    super.init(completion)
     askNext()
   }
 
-  func cancel() {
-    completion = nil
+  override func release() {
     resolver?.cancel()
     resolver = nil
     exchange?.cancel()
@@ -77,7 +73,7 @@ final class DNSLookup {
   }
 
   private func askNext() {
-    guard completion != nil else { return }
+    guard !isOver else { return }
     guard let server = servers.popFirst() else {
       let failure = lastFailure ?? Failure(UV_EAI_FAIL.rawValue, "no name server is known")
       loop.later { [self] in finish(.failure(failure)) }
@@ -117,18 +113,10 @@ final class DNSLookup {
     lastFailure = failure
     askNext()
   }
-
-  private func finish(_ result: Result<DNSReply, Failure>) {
-    let report = completion
-    completion = nil
-    report?(result)
-  }
 }
 
 /// The addresses of a host, asked for by the rules of a DNS policy instead of the platform's.
-final class DNSResolution {
-  typealias Completion = (Result<[SocketAddress], Failure>) -> Void
-
+final class DNSResolution: Attempt<[SocketAddress]> {
   /// How long a chain of aliases may be.
   private static let aliasLimit = 8
 
@@ -137,7 +125,6 @@ final class DNSResolution {
   private let port: UInt16
   private let policy: DNSPolicy
   private let sockets: SocketPolicy
-  private var completion: Completion?
   private var lookup: DNSLookup?
   private var types: ArraySlice<DNSRecordType>
   private var found: [SocketAddress] = []
@@ -152,13 +139,13 @@ final class DNSResolution {
     self.port = port
     self.policy = policy
     self.sockets = sockets
-    self.completion = completion
     types =
       switch sockets.family {
       case .any: [.a, .aaaa]
       case .v4: [.a]
       case .v6: [.aaaa]
       }
+    super.init(completion)
     if let known = Resolver.knownAddresses(host, port) {
       loop.later { [self] in finish(.success(known)) }
     } else {
@@ -166,8 +153,7 @@ final class DNSResolution {
     }
   }
 
-  func cancel() {
-    completion = nil
+  override func release() {
     lookup?.cancel()
     lookup = nil
   }
@@ -217,12 +203,6 @@ final class DNSResolution {
     // The chain leaves what the server has sent: ask for its end, unless it ends nowhere.
     if owner == name || reply.status == .noSuchName { return askNextType() }
     ask(owner, type)
-  }
-
-  private func finish(_ result: Result<[SocketAddress], Failure>) {
-    let report = completion
-    completion = nil
-    report?(result)
   }
 }
 

@@ -97,14 +97,7 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   // MARK: What the handshake agreed on
 
   /// The application protocol, "" when none was negotiated.
-  public var negotiatedProtocol: String {
-    guard let ssl else { return "" }
-    var name: UnsafePointer<UInt8>?
-    var length: UInt32 = 0
-    SSL_get0_alpn_selected(ssl, &name, &length)
-    guard let name else { return "" }
-    return String(decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
-  }
+  public var negotiatedProtocol: String { ssl.map { TLSContext.negotiatedProtocol(of: $0) } ?? "" }
 
   /// The name that a client has asked for.
   public private(set) var serverName: String?

@@ -20,26 +20,24 @@ enum ProxyStep: Equatable {
 }
 
 /// Runs a negotiation over a connection to the proxy. Time limits are the caller's.
-final class ProxyHandshake: ByteChannelDelegate {
-  typealias Completion = (Result<(channel: ByteChannel, bound: ProxyTarget?), Failure>) -> Void
+final class ProxyHandshake: Attempt<ProxyHandshake.Opened>, ByteChannelDelegate {
+  typealias Opened = (channel: ByteChannel, bound: ProxyTarget?)
 
   private var channel: ByteChannel?
   private var negotiation: any ProxyNegotiation
-  private var completion: Completion?
   private var input: [UInt8] = []
 
   /// Takes the channel over; it comes back with success and is gone after a failure.
   init(_ negotiation: any ProxyNegotiation, over channel: ByteChannel, _ completion: @escaping Completion) {
     self.negotiation = negotiation
     self.channel = channel
-    self.completion = completion
+    super.init(completion)
     channel.delegate = self
     channel.write(self.negotiation.opening())
     channel.readStart()
   }
 
-  func cancel() {
-    completion = nil
+  override func release() {
     channel?.reset()
     channel = nil
   }
@@ -47,7 +45,7 @@ final class ProxyHandshake: ByteChannelDelegate {
   func channel(_ channel: ByteChannel, received bytes: UnsafeRawBufferPointer) {
     input.append(contentsOf: bytes)
     do throws(Failure) {
-      while completion != nil {
+      while !isOver {
         let (consumed, step) = try negotiation.advance(input)
         input.removeFirst(min(consumed, input.count))
         switch step {
@@ -57,7 +55,7 @@ final class ProxyHandshake: ByteChannelDelegate {
         }
       }
     } catch {
-      fail(error)
+      finish(.failure(error))
     }
   }
 
@@ -72,7 +70,7 @@ final class ProxyHandshake: ByteChannelDelegate {
   }
 
   func channelReceivedEnd(_ channel: ByteChannel) {
-    fail(Failure(ErrorCode.proxy, "it closed the connection in the middle of its answer"))
+    finish(.failure(Failure(ErrorCode.proxy, "it closed the connection in the middle of its answer")))
   }
 
   func channelDrained(_ channel: ByteChannel) {}
@@ -80,17 +78,5 @@ final class ProxyHandshake: ByteChannelDelegate {
   func channel(_ channel: ByteChannel, failed failure: Failure) {
     self.channel = nil
     finish(.failure(failure))
-  }
-
-  private func fail(_ failure: Failure) {
-    channel?.reset()
-    channel = nil
-    finish(.failure(failure))
-  }
-
-  private func finish(_ result: Result<(channel: ByteChannel, bound: ProxyTarget?), Failure>) {
-    let report = completion
-    completion = nil
-    report?(result)
   }
 }

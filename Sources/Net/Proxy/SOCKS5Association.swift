@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Asks a SOCKS5 proxy for a UDP relay (RFC 1928, section 6) and opens a socket towards it.
-final class SOCKS5Association: ProxiedOpening, ByteChannelDelegate {
+final class SOCKS5Association: Attempt<ProxiedPath>, ProxiedOpening, ByteChannelDelegate {
   private let loop: Loop
   private let proxy: ProxyServer
   private let target: ProxyTarget
   private let path: NetworkPath
-  private var completion: ProxiedPath.Completion?
   private var lookup: HostLookup?
   private var connector: SocketConnector?
   private var negotiation: ProxyHandshake?
@@ -15,13 +14,13 @@ final class SOCKS5Association: ProxiedOpening, ByteChannelDelegate {
 
   init(
     _ loop: Loop, _ proxy: ProxyServer, to target: ProxyTarget, by path: NetworkPath,
-    _ completion: @escaping ProxiedPath.Completion
+    _ completion: @escaping Completion
   ) {
     self.loop = loop
     self.proxy = proxy
     self.target = target
     self.path = path
-    self.completion = completion
+    super.init(completion)
     lookup = HostLookup(loop, proxy.endpoint, by: path) { [self] result in
       lookup = nil
       switch result {
@@ -29,11 +28,6 @@ final class SOCKS5Association: ProxiedOpening, ByteChannelDelegate {
       case .failure(let failure): finish(.failure(failure))
       }
     }
-  }
-
-  func cancel() {
-    completion = nil
-    release()
   }
 
   private func connect(to addresses: [SocketAddress]) {
@@ -106,14 +100,7 @@ final class SOCKS5Association: ProxiedOpening, ByteChannelDelegate {
     }
   }
 
-  private func finish(_ result: Result<ProxiedPath, Failure>) {
-    let report = completion
-    completion = nil
-    release()
-    report?(result)
-  }
-
-  private func release() {
+  override func release() {
     lookup?.cancel()
     lookup = nil
     connector?.cancel()

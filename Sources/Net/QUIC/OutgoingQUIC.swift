@@ -2,9 +2,7 @@
 
 /// One attempt to open a QUIC connection under a time limit: look up, find a way for packets, shake hands. Where a server
 /// has several addresses the next is tried beside one that is silent (RFC 8305, section 5).
-public final class OutgoingQUIC: QUICConnectionDelegate {
-  public typealias Completion = (Result<QUICConnection, Failure>) -> Void
-
+public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate {
   /// Connection Attempt Delay of RFC 8305, section 8, in milliseconds.
   private static let headStart: UInt64 = 250
   /// What fits into the datagrams of another QUIC connection, or behind a relay's header.
@@ -17,7 +15,6 @@ public final class OutgoingQUIC: QUICConnectionDelegate {
   private let alpn: [String]
   private let settings: QUICSettings
   private let onStep: ((OutgoingConnection.Step) -> Void)?
-  private var completion: Completion?
   private var timer: LoopTimer?
   private var lookup: HostLookup?
   private var proxying: (any ProxiedOpening)?
@@ -45,7 +42,7 @@ public final class OutgoingQUIC: QUICConnectionDelegate {
     settings.handshakeTimeout = milliseconds + 1000
     self.settings = settings
     self.onStep = onStep
-    self.completion = completion
+    super.init(completion)
     timer = LoopTimer(loop, after: milliseconds) { [self] in
       finish(.failure(Failure(ErrorCode.operationTimeout, "\(attempt): no connection after \(milliseconds) ms")))
     }
@@ -61,11 +58,6 @@ public final class OutgoingQUIC: QUICConnectionDelegate {
     } else {
       loop.later { [self] in open(proxy, to: endpoint.host) }
     }
-  }
-
-  public func cancel() {
-    completion = nil
-    release()
   }
 
   private var attempt: String {
@@ -88,7 +80,7 @@ public final class OutgoingQUIC: QUICConnectionDelegate {
   // MARK: Through a proxy
 
   private func open(_ proxy: ProxyServer, to host: String) {
-    guard completion != nil else { return }
+    guard !isOver else { return }
     let target = ProxyTarget(host: host, port: endpoint.port)
     do throws(Failure) {
       proxying = try proxy.openPath(loop, to: target, by: path, settings) { [self] result in
@@ -117,7 +109,7 @@ public final class OutgoingQUIC: QUICConnectionDelegate {
   private func connectNext() {
     nextTimer?.close()
     nextTimer = nil
-    while completion != nil, let address = addresses.popFirst() {
+    while !isOver, let address = addresses.popFirst() {
       do throws(Failure) {
         let socket = try QUICSocket(loop, to: address, path.sockets)
         shakeHands(over: socket, local: socket.address, remote: address, settings)
@@ -170,14 +162,7 @@ public final class OutgoingQUIC: QUICConnectionDelegate {
     if attempts.isEmpty { finish(.failure((firstFailure ?? failure).during(attempt))) }
   }
 
-  private func finish(_ result: Result<QUICConnection, Failure>) {
-    let report = completion
-    completion = nil
-    release()
-    report?(result)
-  }
-
-  private func release() {
+  public override func release() {
     timer?.close()
     timer = nil
     nextTimer?.close()
