@@ -12,6 +12,9 @@ from aioquic.asyncio.server import QuicServer
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
+from aioquic.quic.packet import QuicFrameType, QuicPacketType
+from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.tls import Epoch
 from cryptography.x509.oid import NameOID
 
 from . import background
@@ -263,6 +266,30 @@ class Connection(QuicConnectionProtocol):
     def use_another_id(self):
         """Goes over to another connection id of the peer's, as one does on another path."""
         background.call(self.change_connection_id)
+
+    def send_frames(self, frames):
+        """Sends these bytes as the frames of one packet, whatever they mean."""
+        background.call(self._send_frames, frames)
+
+    def _send_frames(self, frames):
+        quic = self._quic
+        self.raise_if_closed()
+        builder = QuicPacketBuilder(
+            host_cid=quic.host_cid,
+            is_client=quic._is_client,
+            max_datagram_size=1400,
+            packet_number=quic._packet_number,
+            peer_cid=quic._peer_cid.cid,
+            peer_token=b"",
+            quic_logger=None,
+            spin_bit=False,
+            version=quic._version,
+        )
+        builder.start_packet(QuicPacketType.ONE_RTT, quic._cryptos[Epoch.ONE_RTT])
+        builder.start_frame(QuicFrameType.PING, len(frames) + 1).push_bytes(frames)
+        (datagram,), _ = builder.flush()
+        quic._packet_number = builder.packet_number
+        self._transport.sendto(datagram, quic._network_paths[0].addr)
 
     def fall_silent(self):
         """Neither hears nor says anything any more, as after a power failure."""
