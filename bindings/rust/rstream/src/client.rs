@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 use crate::control::{Control, ControlNode};
-use crate::error::{checked, explained, Code, Error, Result};
+use crate::error::{checked, explained, Code, Result};
 use crate::event_loop::LoopHandle;
 use crate::node::{self, Node, Object};
-use crate::operation::{Completion, Operation, Ticket};
+use crate::operation::{self, Completion, Operation, Ticket};
+use crate::packets::{Packets, PacketsNode};
 use crate::settings::{c_string, Config};
 use crate::stream::{Stream, StreamNode};
 use rstream_sys as sys;
@@ -67,6 +68,16 @@ impl Client {
         self.start_dial(name_or_id, Completion::calling(done))
     }
 
+    /// Opens a packet channel to a private datagram tunnel; `zeroRtt` means the same as with [`Client::dial`].
+    pub fn dial_packets(&self, name_or_id: &str) -> Operation<Packets> {
+        Operation::start(|completion| self.start_dial_packets(name_or_id, completion))
+    }
+
+    /// The same; `done` is called with the result.
+    pub fn dial_packets_with(&self, name_or_id: &str, done: impl FnOnce(Result<Packets>) + 'static) -> Result<()> {
+        self.start_dial_packets(name_or_id, Completion::calling(done))
+    }
+
     /// Closes the client, its control channels, tunnels and streams now; the operation ends when they are gone.
     pub fn close(self) -> Operation<()> {
         close(&self.node)
@@ -88,6 +99,16 @@ impl Client {
             checked(unsafe { sys::rstream_client_dial(raw, name_or_id.as_ptr(), Some(dialed), data) }).map(drop)
         })
     }
+
+    fn start_dial_packets(&self, name_or_id: &str, completion: Rc<Completion<Packets>>) -> Result<()> {
+        let raw = self.node.node.raw()?;
+        let name_or_id = c_string(name_or_id)?;
+        Ticket::issue(&self.node, completion, |data| {
+            let done: sys::rstream_dial_packets_cb = Some(packets_dialed);
+            // SAFETY: the client is open, and `data` is the ticket that the callback redeems.
+            checked(unsafe { sys::rstream_client_dial_packets(raw, name_or_id.as_ptr(), done, data) }).map(drop)
+        })
+    }
 }
 
 /// Closes an object on behalf of its handle.
@@ -106,29 +127,22 @@ impl Drop for Client {
 }
 
 unsafe extern "C" fn connected(raw: *mut sys::rstream_control, error: *const sys::rstream_error, data: *mut c_void) {
-    // SAFETY: this is the one callback of the ticket.
-    let ticket = unsafe { Ticket::<ClientNode, Control>::redeem(data) };
-    ticket.owner.node.on.clone().enter(move || {
-        // SAFETY: the error is valid for the call.
-        let result = match unsafe { Error::lent(error) } {
-            Some(error) => Err(error),
-            None => ControlNode::adopt(&ticket.owner, raw),
-        };
-        ticket.completion.complete(result);
-    });
+    // SAFETY: this is the one callback of the ticket, and the error is valid for the call.
+    unsafe { operation::opened(error, data, |client: &Rc<ClientNode>| ControlNode::adopt(client, raw)) }
 }
 
 unsafe extern "C" fn dialed(raw: *mut sys::rstream_stream, error: *const sys::rstream_error, data: *mut c_void) {
-    // SAFETY: this is the one callback of the ticket.
-    let ticket = unsafe { Ticket::<ClientNode, Stream>::redeem(data) };
-    ticket.owner.node.on.clone().enter(move || {
-        // SAFETY: the error is valid for the call.
-        let result = match unsafe { Error::lent(error) } {
-            Some(error) => Err(error),
-            None => StreamNode::adopt(&ticket.owner, raw),
-        };
-        ticket.completion.complete(result);
-    });
+    // SAFETY: this is the one callback of the ticket, and the error is valid for the call.
+    unsafe { operation::opened(error, data, |client: &Rc<ClientNode>| StreamNode::adopt(client, raw)) }
+}
+
+unsafe extern "C" fn packets_dialed(
+    raw: *mut sys::rstream_packets,
+    error: *const sys::rstream_error,
+    data: *mut c_void,
+) {
+    // SAFETY: this is the one callback of the ticket, and the error is valid for the call.
+    unsafe { operation::opened(error, data, |client: &Rc<ClientNode>| PacketsNode::adopt(client, raw)) }
 }
 
 node::opaque_debug!(Client);

@@ -3,7 +3,7 @@ use crate::client::{close, ClientNode};
 use crate::end::End;
 use crate::error::{checked, explained, owned, Code, Error, Result};
 use crate::node::{self, Node, Object};
-use crate::operation::{Completion, Operation, Ticket};
+use crate::operation::{self, Completion, Operation, Ticket};
 use crate::settings::{c_string, TunnelOptions};
 use crate::tunnel::{Tunnel, TunnelNode};
 use rstream_sys as sys;
@@ -125,16 +125,8 @@ impl Drop for Control {
 }
 
 unsafe extern "C" fn created(raw: *mut sys::rstream_tunnel, error: *const sys::rstream_error, data: *mut c_void) {
-    // SAFETY: this is the one callback of the ticket.
-    let ticket = unsafe { Ticket::<ControlNode, Tunnel>::redeem(data) };
-    ticket.owner.node.on.clone().enter(move || {
-        // SAFETY: the error is valid for the call.
-        let result = match unsafe { Error::lent(error) } {
-            Some(error) => Err(error),
-            None => TunnelNode::adopt(&ticket.owner, raw),
-        };
-        ticket.completion.complete(result);
-    });
+    // SAFETY: this is the one callback of the ticket, and the error is valid for the call.
+    unsafe { operation::opened(error, data, |control: &Rc<ControlNode>| TunnelNode::adopt(control, raw)) }
 }
 
 unsafe extern "C" fn ended(_: *mut sys::rstream_control, error: *const sys::rstream_error, data: *mut c_void) {

@@ -2,9 +2,9 @@
 //! Tunnels through rstream: agents that publish local services, dialers that reach private ones, and the engine between
 //! them, embedded. All of it is librstream, driven by one [`Loop`] on one thread.
 //!
-//! - A handle ([`Loop`], [`Client`], [`Control`], [`Tunnel`], [`Stream`], [`Engine`]) closes its object when it is dropped,
-//!   in any order and also inside callbacks. Closing a parent closes its children first; calls on what is closed return
-//!   an error.
+//! - A handle ([`Loop`], [`Client`], [`Control`], [`Tunnel`], [`Stream`], [`Packets`], [`Engine`]) closes its object when it
+//!   is dropped, in any order and also inside callbacks. Closing a parent closes its children first; calls on what is
+//!   closed return an error.
 //! - Every operation starts with its call. It gives an [`Operation`], a future for any executor, or, in the methods that
 //!   end with `_with`, calls a closure. Dropping an [`Operation`] forgets its result, which closes the handle in it.
 //! - The loop runs by [`Loop::run`] or [`Loop::block_on`], or beneath another executor: its descriptor tells when
@@ -18,6 +18,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod arrivals;
 mod client;
 mod context;
 mod control;
@@ -30,6 +31,8 @@ mod inventory;
 mod loop_node;
 mod node;
 mod operation;
+mod packets;
+mod reading;
 mod settings;
 mod slot;
 mod stream;
@@ -50,6 +53,7 @@ pub use event_loop::{Loop, LoopHandle, UvLoop};
 pub use gate::Poster;
 pub use inventory::{Check, Entry, Filters, Inventory};
 pub use operation::Operation;
+pub use packets::{PacketCounts, Packets};
 pub use settings::{Config, EngineOptions, TunnelOptions};
 pub use stream::{IntoFdError, Stream};
 pub use tunnel::{ForwardEvent, Tunnel};

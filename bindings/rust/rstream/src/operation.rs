@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 use crate::error::{Error, Result};
+use crate::node::Object;
+use rstream_sys as sys;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
@@ -157,6 +159,26 @@ impl<N, T> Ticket<N, T> {
     pub(crate) unsafe fn redeem(data: *mut c_void) -> Box<Self> {
         unsafe { Box::from_raw(data.cast()) }
     }
+}
+
+/// The one callback of an operation that opens something: `adopt` makes a handle of it.
+///
+/// # Safety
+///
+/// As for [`Ticket::redeem`], and the error is valid for the call.
+pub(crate) unsafe fn opened<N: Object, H: 'static>(
+    error: *const sys::rstream_error,
+    data: *mut c_void,
+    adopt: impl FnOnce(&Rc<N>) -> Result<H>,
+) {
+    let (ticket, error) = unsafe { (Ticket::<N, H>::redeem(data), Error::lent(error)) };
+    ticket.owner.node().on.clone().enter(move || {
+        let opened = match error {
+            Some(error) => Err(error),
+            None => adopt(&ticket.owner),
+        };
+        ticket.completion.complete(opened);
+    });
 }
 
 #[cfg(test)]

@@ -2,16 +2,15 @@
 use crate::client::{close, ClientNode};
 use crate::error::{checked, owned, Code, Error, Result};
 use crate::node::{self, Node, Object};
-use crate::operation::{Abandon, Completion, Operation, Ticket};
-use crate::slot::Slot;
+use crate::operation::{Completion, Operation, Ticket};
+use crate::reading::{self, Piece, Read, Reading};
 use rstream_sys as sys;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::io::IoSlice;
-use std::mem::take;
 use std::os::raw::{c_int, c_void};
 use std::os::unix::io::{FromRawFd, OwnedFd};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 /// A byte stream, accepted from a tunnel or dialed. Dropping it closes it: what was written is still sent.
 ///
@@ -27,24 +26,10 @@ pub struct Stream {
     node: Rc<StreamNode>,
 }
 
-type OnRead = dyn FnMut(Result<&[u8]>);
-
 pub(crate) struct StreamNode {
     node: Node,
-    on_read: Slot<OnRead>,
-    reader: RefCell<Option<Reader>>,
-    /// The latest operation that reads, whose bytes may not have been taken yet.
-    latest: RefCell<Weak<Completion<Vec<u8>>>>,
-    /// Bytes that were read for an operation that was dropped.
-    left: RefCell<Vec<u8>>,
-    has_ended: Cell<bool>,
+    reading: Reading<Vec<u8>>,
     is_reset: Cell<bool>,
-}
-
-/// Who waits for bytes, and where they go.
-struct Reader {
-    completion: Rc<Completion<Vec<u8>>>,
-    buffer: Vec<u8>,
 }
 
 impl Object for StreamNode {
@@ -64,33 +49,35 @@ impl Object for StreamNode {
     }
 
     fn release(&self) {
-        self.on_read.set(None);
+        self.reading.release();
     }
 
     fn closed(&self) {
-        if let Some(reader) = self.take_reader() {
-            reader.completion.complete(Err(Error::from(Code::STREAM_CLOSED)));
-        }
+        self.reading.closed(Error::from(Code::STREAM_CLOSED));
     }
 }
 
-impl StreamNode {
-    pub(crate) fn adopt(client: &Rc<ClientNode>, raw: *mut sys::rstream_stream) -> Result<Stream> {
-        let node = Rc::new(StreamNode {
-            node: Node::new(client.node().on.clone(), Code::STREAM_CLOSED),
-            on_read: Slot::default(),
-            reader: RefCell::default(),
-            latest: RefCell::default(),
-            left: RefCell::default(),
-            has_ended: Cell::new(false),
-            is_reset: Cell::new(false),
-        });
-        node::open(&node, raw, Some(client.clone()))?;
-        Ok(Stream { node })
+/// An empty piece is the end.
+impl Piece for Vec<u8> {
+    fn full(buffer: Vec<u8>) -> Self {
+        buffer
     }
 
-    fn take_reader(&self) -> Option<Reader> {
-        self.reader.borrow_mut().take()
+    fn end(buffer: Vec<u8>) -> Self {
+        buffer
+    }
+
+    fn into_bytes(self) -> Option<Vec<u8>> {
+        Some(self).filter(|bytes| !bytes.is_empty())
+    }
+}
+
+impl Read for StreamNode {
+    type Piece = Vec<u8>;
+    const NAME: &'static str = "stream";
+
+    fn reading(&self) -> &Reading<Vec<u8>> {
+        &self.reading
     }
 
     fn start(&self) -> Result<()> {
@@ -104,80 +91,17 @@ impl StreamNode {
         // SAFETY: the stream is open.
         checked(unsafe { sys::rstream_stream_read_stop(raw) }).map(drop)
     }
-
-    fn start_read(&self, completion: Rc<Completion<Vec<u8>>>, mut buffer: Vec<u8>) -> Result<()> {
-        self.node.raw::<c_void>()?;
-        self.check_not_reading()?;
-        buffer.clear();
-        *self.latest.borrow_mut() = Rc::downgrade(&completion);
-        if !self.left.borrow().is_empty() {
-            buffer.append(&mut self.left.borrow_mut());
-            completion.complete(Ok(buffer));
-        } else if self.has_ended.get() {
-            completion.complete(Ok(buffer));
-        } else {
-            self.start()?;
-            *self.reader.borrow_mut() = Some(Reader { completion, buffer });
-        }
-        Ok(())
-    }
-
-    fn check_not_reading(&self) -> Result<()> {
-        if self.on_read.is_set() || self.has_operation() {
-            return Err(Error::new(Code::ALREADY, "read: the stream is being read already"));
-        }
-        Ok(())
-    }
-
-    /// Whether an operation reads, or has read what nobody has taken or dropped.
-    fn has_operation(&self) -> bool {
-        self.reader.borrow().is_some() || self.latest.borrow().upgrade().map_or(false, |latest| latest.is_done())
-    }
-
-    fn arrived(&self, outcome: Result<&[u8]>) {
-        let is_last = outcome.as_ref().map_or(true, |bytes| bytes.is_empty());
-        self.has_ended.set(is_last && outcome.is_ok());
-        if let Some(Reader { completion, mut buffer }) = self.take_reader() {
-            if !is_last {
-                let _ = self.stop();
-            }
-            completion.complete(outcome.map(|bytes| {
-                buffer.extend_from_slice(bytes);
-                buffer
-            }));
-            return;
-        }
-        self.give_left();
-        if is_last {
-            self.on_read.last(|callback| callback(outcome));
-        } else {
-            self.on_read.call(|callback| callback(outcome));
-        }
-    }
 }
 
-/// Callbacks get first what was read for an operation that was dropped.
 impl StreamNode {
-    fn give_left(&self) {
-        if self.on_read.is_set() && !self.left.borrow().is_empty() {
-            let left = take(&mut *self.left.borrow_mut());
-            self.on_read.call(|callback| callback(Ok(&left)));
-        }
-    }
-}
-
-impl Abandon<Vec<u8>> for StreamNode {
-    fn abandon(&self, _: &Rc<Completion<Vec<u8>>>, left: Option<Result<Vec<u8>>>) {
-        match left {
-            Some(Ok(bytes)) => *self.left.borrow_mut() = bytes,
-            Some(Err(_)) => {}
-            None => {
-                if let Some(reader) = self.take_reader() {
-                    let _ = self.stop();
-                    drop(reader);
-                }
-            }
-        }
+    pub(crate) fn adopt(client: &Rc<ClientNode>, raw: *mut sys::rstream_stream) -> Result<Stream> {
+        let node = Rc::new(StreamNode {
+            node: Node::new(client.node().on.clone(), Code::STREAM_CLOSED),
+            reading: Reading::default(),
+            is_reset: Cell::new(false),
+        });
+        node::open(&node, raw, Some(client.clone()))?;
+        Ok(Stream { node })
     }
 }
 
@@ -187,36 +111,20 @@ impl Stream {
     ///
     /// What arrives for an operation that is dropped is what the next one gets.
     pub fn read(&self, buffer: Vec<u8>) -> Operation<Vec<u8>> {
-        Operation::owned(self.node.clone(), |completion| self.node.start_read(completion, buffer))
+        reading::read(&self.node, buffer)
     }
 
     /// Gives all bytes that arrive to `callback`, piece by piece; an empty piece is the end of the other side's
     /// direction. After the end or an error the callback is dropped, and with it what it owns.
     pub fn read_start(&self, callback: impl FnMut(Result<&[u8]>) + 'static) -> Result<()> {
-        self.node.node.raw::<c_void>()?;
-        self.node.check_not_reading()?;
-        self.node.start()?;
-        self.node.on_read.set(Some(Box::new(callback)));
-        if self.node.left.borrow().is_empty() && !self.node.has_ended.get() {
-            return Ok(());
-        }
-        let node = self.node.clone();
-        self.node.node.on.gate.post(move || {
-            node.give_left();
-            if node.has_ended.get() {
-                node.on_read.last(|callback| callback(Ok(&[])));
-            }
-        })
+        let mut callback = callback;
+        let on_read = move |piece: Result<Option<&[u8]>>| callback(piece.map(Option::unwrap_or_default));
+        reading::read_start(&self.node, Box::new(on_read))
     }
 
     /// Stops reading by callback: bytes wait, and slow down the sender.
     pub fn read_stop(&self) -> Result<()> {
-        if self.node.has_operation() {
-            return Err(Error::new(Code::ALREADY, "stop reading: an operation reads"));
-        }
-        self.node.stop()?;
-        self.node.on_read.set(None);
-        Ok(())
+        reading::read_stop(&*self.node)
     }
 
     /// Writes bytes, which are taken over before this returns; the operation ends when they have left the process. Await
@@ -322,10 +230,10 @@ impl Stream {
     fn start_into_fd(&self, fd: &mut c_int) -> Result<()> {
         let node = &self.node;
         let raw = node.node.raw()?;
-        if node.has_operation() {
+        if node.reading.has_operation() {
             return Err(Error::new(Code::ALREADY, "turn a stream into a descriptor: an operation reads it"));
         }
-        if !node.left.borrow().is_empty() {
+        if node.reading.has_left() {
             return Err(Error::new(Code::BUSY, "turn a stream into a descriptor: read first what has been read"));
         }
         // SAFETY: the stream is open. Callbacks of writes come before the call returns.
@@ -389,10 +297,10 @@ unsafe extern "C" fn arrived(
     unsafe {
         let outcome = match Error::lent(error) {
             Some(error) => Err(error),
-            None if len == 0 => Ok(&[][..]),
-            None => Ok(std::slice::from_raw_parts(bytes, len)),
+            None if len == 0 => Ok(None),
+            None => Ok(Some(std::slice::from_raw_parts(bytes, len))),
         };
-        node::called(data, |stream: &Rc<StreamNode>| stream.arrived(outcome));
+        node::called(data, |stream: &Rc<StreamNode>| reading::arrived(&**stream, outcome));
     }
 }
 

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
+use crate::arrivals::{self, Arrivals};
 use crate::client::{close, ClientNode};
 use crate::control::ControlNode;
 use crate::end::End;
 use crate::error::{checked, explained, owned, text, Code, Error, Result};
 use crate::node::{self, Node, Object};
-use crate::operation::{Abandon, Completion, Operation};
+use crate::operation::Operation;
+use crate::packets::{Packets, PacketsNode};
 use crate::settings::c_string;
 use crate::slot::Slot;
 use crate::stream::{Stream, StreamNode};
 use rstream_sys as sys;
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::mem::take;
 use std::os::raw::{c_char, c_int, c_void};
+use std::ptr::null_mut;
 use std::rc::Rc;
 
 type OnForward = dyn FnMut(ForwardEvent<'_>);
 
-/// A tunnel, and the streams that come in by it. Dropping it closes it; streams that it gave out go on.
+/// A tunnel, and the streams or packet channels that come in by it. Dropping it closes it; what it gave out goes on.
 ///
 /// ```compile_fail,E0277
 /// fn sent<T: Send>() {}
@@ -52,12 +52,10 @@ pub enum ForwardEvent<'a> {
 pub(crate) struct TunnelNode {
     node: Node,
     client: Rc<ClientNode>,
-    end: End,
-    on_stream: Slot<dyn FnMut(Stream)>,
+    pub(crate) end: End,
+    pub(crate) streams: Arrivals<Stream>,
+    pub(crate) packets: Arrivals<Packets>,
     on_forward: Slot<OnForward>,
-    acceptors: RefCell<VecDeque<Rc<Completion<Stream>>>>,
-    /// Streams that were accepted for an operation that was dropped.
-    left: RefCell<VecDeque<Stream>>,
 }
 
 impl Object for TunnelNode {
@@ -70,14 +68,14 @@ impl Object for TunnelNode {
     }
 
     fn release(&self) {
-        self.on_stream.set(None);
+        self.streams.release();
+        self.packets.release();
         self.on_forward.set(None);
         self.end.release();
-        drop(take(&mut *self.left.borrow_mut()));
     }
 
     fn closed(&self) {
-        self.answer_acceptors(Error::from(Code::TUNNEL_CLOSED));
+        self.refuse_acceptors(&Error::from(Code::TUNNEL_CLOSED));
         self.end.closed(&self.node.on, Code::TUNNEL_CLOSED);
     }
 }
@@ -88,10 +86,9 @@ impl TunnelNode {
             node: Node::new(control.node().on.clone(), Code::TUNNEL_CLOSED),
             client: control.client.clone(),
             end: End::default(),
-            on_stream: Slot::default(),
+            streams: Arrivals::default(),
+            packets: Arrivals::default(),
             on_forward: Slot::default(),
-            acceptors: RefCell::default(),
-            left: RefCell::default(),
         });
         node::open(&node, raw, Some(control.clone()))?;
         let tunnel = Tunnel { node };
@@ -100,72 +97,9 @@ impl TunnelNode {
         Ok(tunnel)
     }
 
-    /// Has C give streams, or keep them waiting.
-    fn listen(&self, does: bool) -> Result<()> {
-        let raw = self.node.raw()?;
-        let callback: sys::rstream_stream_cb = if does { Some(came) } else { None };
-        // SAFETY: the tunnel is open, and the node lives until its close callback.
-        checked(unsafe { sys::rstream_tunnel_listen(raw, callback, self.node.data()) }).map(drop)
-    }
-
-    fn came(&self, stream: Stream) {
-        let acceptor = self.acceptors.borrow_mut().pop_front();
-        if let Some(acceptor) = acceptor {
-            if self.acceptors.borrow().is_empty() {
-                let _ = self.listen(false);
-            }
-            acceptor.complete(Ok(stream));
-        } else if self.on_stream.is_set() {
-            self.on_stream.call(|callback| callback(stream));
-        } else {
-            self.left.borrow_mut().push_back(stream);
-        }
-    }
-
-    fn start_accept(&self, completion: Rc<Completion<Stream>>) -> Result<()> {
-        self.node.raw::<c_void>()?;
-        let left = self.left.borrow_mut().pop_front();
-        if let Some(stream) = left {
-            completion.complete(Ok(stream));
-            return Ok(());
-        }
-        if let Some(error) = self.end.why(Code::TUNNEL_CLOSED) {
-            return Err(error);
-        }
-        if self.on_stream.is_set() {
-            return Err(Error::new(Code::ALREADY, "accept: the tunnel's streams go to a callback"));
-        }
-        if self.acceptors.borrow().is_empty() {
-            self.listen(true)?;
-        }
-        self.acceptors.borrow_mut().push_back(completion);
-        Ok(())
-    }
-
-    fn answer_acceptors(&self, error: Error) {
-        let acceptors = take(&mut *self.acceptors.borrow_mut());
-        for acceptor in acceptors {
-            self.node.on.guard(|| acceptor.complete(Err(error.clone())));
-        }
-    }
-}
-
-impl Abandon<Stream> for TunnelNode {
-    fn abandon(&self, completion: &Rc<Completion<Stream>>, left: Option<Result<Stream>>) {
-        if let Some(Ok(stream)) = left {
-            // The next one to accept gets it, unless there is none.
-            if self.node.is_open() {
-                self.came(stream);
-            }
-            return;
-        }
-        let mut acceptors = self.acceptors.borrow_mut();
-        acceptors.retain(|acceptor| !Rc::ptr_eq(acceptor, completion));
-        let is_last = acceptors.is_empty();
-        drop(acceptors);
-        if is_last && !self.on_stream.is_set() {
-            let _ = self.listen(false);
-        }
+    fn refuse_acceptors(&self, error: &Error) {
+        self.streams.refuse(self, error);
+        self.packets.refuse(self, error);
     }
 }
 
@@ -173,38 +107,44 @@ impl Tunnel {
     /// The next incoming stream. While nobody accepts, streams wait, and their dialers with them. A stream that comes
     /// for an operation that is dropped goes to the next one.
     pub fn accept(&self) -> Operation<Stream> {
-        Operation::owned(self.node.clone(), |completion| self.node.start_accept(completion))
+        arrivals::accept(&self.node)
+    }
+
+    /// The next packet channel that comes in by a datagram tunnel, in the same way.
+    pub fn accept_packets(&self) -> Operation<Packets> {
+        arrivals::accept(&self.node)
     }
 
     /// Gives every incoming stream to `callback`.
     pub fn listen(&self, callback: impl FnMut(Stream) + 'static) -> Result<()> {
-        if !self.node.acceptors.borrow().is_empty() {
-            return Err(Error::new(Code::ALREADY, "listen: somebody accepts the tunnel's streams"));
-        }
-        self.node.listen(true)?;
-        self.node.on_stream.set(Some(Box::new(callback)));
-        if self.node.left.borrow().is_empty() {
-            return Ok(());
-        }
-        let node = self.node.clone();
-        self.node.node.on.gate.post(move || {
-            let left = take(&mut *node.left.borrow_mut());
-            left.into_iter().for_each(|stream| node.came(stream));
-        })
+        arrivals::listen(&self.node, Box::new(callback))
     }
 
-    /// Lets incoming streams wait.
+    /// Gives every packet channel that comes in by a datagram tunnel to `callback`.
+    pub fn listen_packets(&self, callback: impl FnMut(Packets) + 'static) -> Result<()> {
+        arrivals::listen(&self.node, Box::new(callback))
+    }
+
+    /// Lets incoming streams, or packet channels, wait.
     pub fn listen_stop(&self) -> Result<()> {
-        if !self.node.acceptors.borrow().is_empty() {
-            return Err(Error::new(Code::ALREADY, "stop listening: somebody accepts the tunnel's streams"));
+        if self.node.streams.has_acceptors() || self.node.packets.has_acceptors() {
+            return Err(Error::new(Code::ALREADY, "stop listening: somebody accepts what comes in by the tunnel"));
         }
-        self.node.listen(false)?;
-        self.node.on_stream.set(None);
+        let raw = self.node.node.raw()?;
+        // SAFETY: the tunnel is open.
+        checked(unsafe {
+            match sys::rstream_tunnel_listen(raw, None, null_mut()) {
+                sys::RSTREAM_EUNSUPPORTED_TUNNEL => sys::rstream_tunnel_listen_packets(raw, None, null_mut()),
+                code => code,
+            }
+        })?;
+        self.node.streams.forget_callback();
+        self.node.packets.forget_callback();
         Ok(())
     }
 
-    /// Connects every incoming stream to a local service: `host:port`, `[v6]:port`, `:port`, `port` of this machine, or
-    /// `unix:/path`. Bytes never pass through the program.
+    /// Connects what comes in to a local service: `host:port`, `[v6]:port`, `:port`, `port` of this machine, or
+    /// `unix:/path`, with packet channels a UDP one. Bytes never pass through the program.
     pub fn forward(&self, target: &str) -> Result<()> {
         self.start_forward(target, None)
     }
@@ -279,10 +219,28 @@ impl Drop for Tunnel {
     }
 }
 
-unsafe extern "C" fn came(_: *mut sys::rstream_tunnel, raw: *mut sys::rstream_stream, data: *mut c_void) {
+pub(crate) unsafe extern "C" fn stream_came(
+    _: *mut sys::rstream_tunnel,
+    raw: *mut sys::rstream_stream,
+    data: *mut c_void,
+) {
     let came = |tunnel: &Rc<TunnelNode>| {
         if let Ok(stream) = StreamNode::adopt(&tunnel.client, raw) {
-            tunnel.came(stream);
+            arrivals::came(tunnel, stream);
+        }
+    };
+    // SAFETY: `data` is that of an object that C calls back.
+    unsafe { node::called(data, came) }
+}
+
+pub(crate) unsafe extern "C" fn packets_came(
+    _: *mut sys::rstream_tunnel,
+    raw: *mut sys::rstream_packets,
+    data: *mut c_void,
+) {
+    let came = |tunnel: &Rc<TunnelNode>| {
+        if let Ok(packets) = PacketsNode::adopt(&tunnel.client, raw) {
+            arrivals::came(tunnel, packets);
         }
     };
     // SAFETY: `data` is that of an object that C calls back.
@@ -296,7 +254,7 @@ unsafe extern "C" fn ended(_: *mut sys::rstream_tunnel, error: *const sys::rstre
         node::called(data, |tunnel: &Rc<TunnelNode>| {
             let why = outcome.clone().err().unwrap_or_else(|| Error::from(Code::TUNNEL_CLOSED));
             tunnel.end.ended(&tunnel.node.on, outcome);
-            tunnel.answer_acceptors(why);
+            tunnel.refuse_acceptors(&why);
         });
     }
 }

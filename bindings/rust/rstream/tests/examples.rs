@@ -27,6 +27,12 @@ fn echo() {
 }
 
 #[test]
+fn packets() {
+    let output = example("packets").args(["hello", "again"]).output().unwrap();
+    assert_eq!(told(&output), "path: quic-datagram\nhello\nagain\n");
+}
+
+#[test]
 fn a_foreign_executor() {
     let world = World::new();
     let (_control, tunnel) = world.tunnel("an echo");

@@ -3,7 +3,7 @@
 //! before and after their results: nothing is used after it is gone, and all that was moved into a callback is dropped.
 mod common;
 use common::*;
-use rstream::{Client, Code, Config, Control, Engine, Loop, LoopHandle, Stream, Tunnel, TunnelOptions};
+use rstream::{Client, Code, Config, Control, Engine, Loop, LoopHandle, Packets, Stream, Tunnel, TunnelOptions};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -11,7 +11,10 @@ use std::rc::Rc;
 struct Scene {
     dialed: Option<Stream>,
     accepted: Option<Stream>,
+    near: Option<Packets>,
+    far: Option<Packets>,
     tunnel: Option<Tunnel>,
+    packet_tunnel: Option<Tunnel>,
     control: Option<Control>,
     client: Option<Client>,
     engine: Option<Engine>,
@@ -31,6 +34,12 @@ impl Scene {
             let dialed = client.dial("t").await.unwrap();
             (control, tunnel, dialed, accepting.await.unwrap())
         });
+        let (packet_tunnel, near, far) = on.block_on(async {
+            let tunnel = control.create_tunnel(&datagrams("d")).await.unwrap();
+            let accepting = tunnel.accept_packets();
+            let near = client.dial_packets("d").await.unwrap();
+            (tunnel, near, accepting.await.unwrap())
+        });
         let hold = || held.clone();
         let holding = [hold(), hold(), hold(), hold(), hold(), hold(), hold(), hold(), hold(), hold()];
         let [a, b, c, d, e, f, g, h, i, j] = holding;
@@ -47,16 +56,25 @@ impl Scene {
         on.post(move || drop(j)).unwrap();
         let [k, l, m] = [hold(), hold(), hold()];
         let (reading, ended) = (dialed.shutdown(), control.ended());
+        let (packet, next) = (far.read(Vec::new()), packet_tunnel.accept_packets());
         on.spawn(async move {
-            let _ = (k, reading.await, ended.await);
+            let _ = (k, reading.await, packet.await, next.await, ended.await);
         })
         .unwrap();
+        let [n, o, p] = [hold(), hold(), hold()];
+        near.read_start(move |_| drop(n.clone())).unwrap();
+        near.on_drain(move || drop(o.clone())).unwrap();
+        client.dial_packets_with("d", move |_| drop(p)).unwrap();
+        near.send("hello").unwrap();
         engine.stop_with(move |_| drop(l)).unwrap();
         on.on_panic(move |_| drop(m.clone()));
         Scene {
             dialed: Some(dialed),
             accepted: Some(accepted),
+            near: Some(near),
+            far: Some(far),
             tunnel: Some(tunnel),
+            packet_tunnel: Some(packet_tunnel),
             control: Some(control),
             client: Some(client),
             engine: Some(engine),
@@ -66,9 +84,9 @@ impl Scene {
 
     fn drop_part(&mut self, part: usize) {
         match part {
-            0 => drop(self.dialed.take()),
-            1 => drop(self.accepted.take()),
-            2 => drop(self.tunnel.take()),
+            0 => drop((self.dialed.take(), self.near.take())),
+            1 => drop((self.accepted.take(), self.far.take())),
+            2 => drop((self.tunnel.take(), self.packet_tunnel.take())),
             3 => drop(self.control.take()),
             4 => drop(self.client.take()),
             _ => drop(self.engine.take()),
@@ -80,12 +98,16 @@ impl Scene {
         let all = [Code::STREAM_CLOSED, Code::TUNNEL_CLOSED, Code::CONTROL_CLOSED, Code::CLIENT_CLOSED];
         let refused = |result: rstream::Result<()>| {
             if let Err(error) = result {
-                assert!(all.contains(&error.code()) || error.name() == "EPIPE", "{error:?}");
+                assert!(all.contains(&error.code()) || ["EPIPE", "ECONNRESET"].contains(&error.name()), "{error:?}");
             }
         };
         if let Some(stream) = &self.dialed {
             refused(stream.send("x"));
             let _ = (stream.peer(), stream.id(), stream.write_queue_size(), stream.read_stop());
+        }
+        if let Some(packets) = &self.near {
+            refused(packets.send("x"));
+            let _ = (packets.counts(), packets.max_size(), packets.room(), packets.read_stop());
         }
         if let Some(tunnel) = &self.tunnel {
             refused(tunnel.listen_stop());

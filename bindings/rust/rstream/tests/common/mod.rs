@@ -62,6 +62,13 @@ impl World {
         Client::new(&self.on, &config).unwrap()
     }
 
+    /// A client with a transport of choice.
+    pub fn client_over(&self, transport: &str) -> Client {
+        let mut config = config_of(&self.engine);
+        config.set("transport.mode", transport).unwrap();
+        Client::new(&self.on, &config).unwrap()
+    }
+
     /// A private tunnel, with its control channel.
     pub fn tunnel(&self, name: &str) -> (Control, Tunnel) {
         self.on.block_on(async {
@@ -113,6 +120,10 @@ pub fn config_of(engine: &Engine) -> Config {
 
 pub fn private(name: &str) -> TunnelOptions {
     options(&[("name", name), ("publish", "false")])
+}
+
+pub fn datagrams(name: &str) -> TunnelOptions {
+    options(&[("name", name), ("publish", "false"), ("type", "datagram")])
 }
 
 pub fn options(properties: &[(&str, &str)]) -> TunnelOptions {
