@@ -19,7 +19,7 @@ from librstream.inventory import ClientFilters, TunnelFilters, TunnelInventory
 from librstream.names import generate_stable_domain
 from librstream.packets import PacketChannel
 from librstream.stream import RstreamStream
-from librstream.types import TLSOptions
+from librstream.types import TLSOptions, TunnelTransport
 from librstream.watch import EventQueue, EventStream, WatchTransport, check_transport
 
 
@@ -41,6 +41,8 @@ class Client:
         require_token: refuse to go on without a token or a client certificate.
         token: bearer token; excludes a client certificate.
         tls: how the engine is verified, and the client certificate.
+        tunnel_transport: "tls", "quic", or "auto": QUIC where it gets through, TLS where
+            not.
         zero_rtt: streams start without waiting for the engine's answer.
         read_config_file: False: no configuration file is read.
         config_path: another one than ``~/.rstream/config.yaml``.
@@ -70,6 +72,7 @@ class Client:
         require_token: bool = False,
         token: str | None = None,
         tls: TLSOptions | None = None,
+        tunnel_transport: TunnelTransport | None = None,
         zero_rtt: bool = True,
     ) -> None:
         self._options = ClientOptions(
@@ -89,6 +92,7 @@ class Client:
             require_token=require_token,
             token=token,
             tls=tls,
+            tunnel_transport=tunnel_transport,
             zero_rtt=zero_rtt,
         )
         self._native: NativeClient | None = None
@@ -116,6 +120,7 @@ class Client:
         require_token: bool = False,
         token: str | None = None,
         tls: TLSOptions | None = None,
+        tunnel_transport: TunnelTransport | None = None,
         zero_rtt: bool = True,
     ) -> Client:
         """A client whose settings come from the environment, below those given."""
@@ -136,6 +141,7 @@ class Client:
             require_token=require_token,
             token=token,
             tls=tls,
+            tunnel_transport=tunnel_transport,
             zero_rtt=zero_rtt,
         )
 
@@ -158,6 +164,7 @@ class Client:
         require_token: bool | None = None,
         token: str | None = None,
         tls: TLSOptions | None = None,
+        tunnel_transport: TunnelTransport | None = None,
         zero_rtt: bool | None = None,
     ) -> Client:
         """A new client with those options changed that are not None."""
@@ -178,6 +185,7 @@ class Client:
             "require_token": require_token,
             "token": token,
             "tls": tls,
+            "tunnel_transport": tunnel_transport,
             "zero_rtt": zero_rtt,
         }
         given = {name: value for name, value in changed.items() if value is not None}

@@ -10,6 +10,7 @@ from typing import Literal
 
 TunnelType = Literal["bytestream", "datagram"]
 TunnelProtocol = Literal["tls", "tcp", "dtls", "quic", "http"]
+TunnelTransport = Literal["tls", "quic", "auto"]
 HTTPVersion = Literal["http/1.1", "h2", "h2c", "h3"]
 TLSMode = Literal["passthrough", "terminated"]
 
