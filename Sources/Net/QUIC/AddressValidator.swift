@@ -55,19 +55,21 @@ struct AddressValidator {
   }
 
   func verify(_ header: ngtcp2_pkt_hd, _ route: DatagramRoute) -> Verdict {
-    guard header.token.len > 0, let token = header.token.base else { return .absent }
+    var header = header
+    let sent = rstream_quic_header_token(&header)
+    guard sent.len > 0, let token = sent.base else { return .absent }
     let now = rstream_quic_now()
     switch token.pointee {
     case UInt8(NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY):
       var original = ngtcp2_cid()
       var id = header.dcid
       let status = ngtcp2_crypto_verify_retry_token(
-        &original, token, header.token.len, secret, secret.count, header.version, route.remote, route.remoteLength, &id,
+        &original, token, sent.len, secret, secret.count, header.version, route.remote, route.remoteLength, &id,
         Self.retryLifetime, now)
       return status == 0 ? .retried(original) : .invalid
     case UInt8(NGTCP2_CRYPTO_TOKEN_MAGIC_REGULAR):
       let status = ngtcp2_crypto_verify_regular_token(
-        token, header.token.len, secret, secret.count, route.remote, route.remoteLength, Self.regularLifetime, now)
+        token, sent.len, secret, secret.count, route.remote, route.remoteLength, Self.regularLifetime, now)
       return status == 0 ? .returning : .absent
     default:
       return .absent

@@ -44,11 +44,8 @@ enum QUICCallbacks {
       connection(user)?.statelessReset()
       return 0
     }
-    table.recv_new_token = { _, token, user in
-      if let token, token.pointee.len <= 512 {
-        connection(user)?.token = Array(UnsafeBufferPointer(start: token.pointee.base, count: token.pointee.len))
-      }
-      return 0
+    rstream_quic_callbacks_token(&table) { user, bytes, count in
+      if count <= 512 { connection(user)?.token = Array(UnsafeBufferPointer(start: bytes, count: count)) }
     }
     table.recv_datagram = { _, _, bytes, count, user in
       guard let owner = connection(user) else { return 0 }

@@ -120,14 +120,14 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     Self.fill(&own, ConnectionID.ownCount)
     Self.fill(&peer, 18)
     qlog = settings.qlogDirectory.flatMap { QLogFile(directory: $0, peer, "client") }
-    var ngtcp2Settings = settings.ngtcp2(path, qlogs: qlog != nil)
+    var ngtcp2Settings = settings.ngtcp2(path)
+    if qlog != nil { QLogFile.enable(&ngtcp2Settings, peer) }
     var parameters = settings.parameters(isServer: false)
     var callbacks = QUICCallbacks.table
     var connection: OpaquePointer?
     let user = Unmanaged.passUnretained(self).toOpaque()
-    var tokenBytes = token
-    let status: Int32? = tokenBytes.withUnsafeMutableBufferPointer { bytes in
-      if !bytes.isEmpty { ngtcp2Settings.token = ngtcp2_vec(base: bytes.baseAddress, len: bytes.count) }
+    let status: Int32? = token.withUnsafeBufferPointer { bytes in
+      rstream_quic_settings_token(&ngtcp2Settings, bytes.isEmpty ? nil : bytes.baseAddress, bytes.count)
       return local.withSockaddr { local, localLength in
         remote.withSockaddr { remote, remoteLength in
           var route = ngtcp2_path(
@@ -166,19 +166,19 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     var header = header
     var own = ngtcp2_cid()
     Self.fill(&own, ConnectionID.ownCount)
-    qlog = settings.qlogDirectory.flatMap { QLogFile(directory: $0, original ?? header.dcid, "server") }
-    var ngtcp2Settings = settings.ngtcp2(path, qlogs: qlog != nil)
-    ngtcp2Settings.qlog.odcid = original ?? header.dcid
+    var first = original ?? header.dcid
+    qlog = settings.qlogDirectory.flatMap { QLogFile(directory: $0, first, "server") }
+    var ngtcp2Settings = settings.ngtcp2(path)
+    if qlog != nil { QLogFile.enable(&ngtcp2Settings, first) }
     var parameters = settings.parameters(isServer: true)
-    if let original {
-      parameters.original_dcid = original
+    rstream_quic_parameters_original(&parameters, &first)
+    if original != nil {
       parameters.retry_scid = header.dcid
       parameters.retry_scid_present = 1
-    } else {
-      parameters.original_dcid = header.dcid
     }
     // Only tokens that were verified are left in the header.
-    ngtcp2Settings.token = header.token
+    let token = rstream_quic_header_token(&header)
+    rstream_quic_settings_token(&ngtcp2Settings, token.base, token.len)
     listener.writeResetToken(for: own, &parameters.stateless_reset_token)
     parameters.stateless_reset_token_present = 1
     var callbacks = QUICCallbacks.table
@@ -257,8 +257,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   /// Round trip time in microseconds, and what may be under way, in bytes.
   public var roundTrip: (microseconds: UInt64, window: UInt64) {
     guard let raw else { return (0, 0) }
-    var statistics = ngtcp2_conn_stat()
-    ngtcp2_conn_get_conn_stat_versioned(raw, NGTCP2_CONN_STAT_VERSION, &statistics)
+    let statistics = rstream_quic_get_statistics(raw)
     return (statistics.smoothed_rtt / 1_000, statistics.cwnd)
   }
 
@@ -271,7 +270,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     }
     refusals = 0
     lastHeard = uv_now(loop.uv)
-    var info = ngtcp2_pkt_info(ecn: ecn)
+    var info = ngtcp2_pkt_info(ecn: .init(truncatingIfNeeded: ecn))
     // A client's path has one route, whatever its socket is bound to meanwhile.
     var ngtcp2Route = isServer ? ngtcp2_path(route) : ngtcp2_conn_get_path(raw)?.pointee ?? ngtcp2_path(route)
     depth += 1
@@ -319,18 +318,17 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   /// An error of the connection, found by this side: the peer is told.
   func close(after status: Int32) {
     guard let raw else { return }
-    var error = ngtcp2_connection_close_error()
-    ngtcp2_connection_close_error_default(&error)
+    var reason = rstream_quic_reason()
     let failure: Failure
     if status == NGTCP2_ERR_CRYPTO {
       let alert = ngtcp2_conn_get_tls_alert(raw)
-      ngtcp2_connection_close_error_set_transport_error_tls_alert(&error, alert, nil, 0)
+      rstream_quic_reason_alert(&reason, alert)
       failure = handshakeFailure(alert)
     } else {
-      ngtcp2_connection_close_error_set_transport_error_liberr(&error, status, nil, 0)
+      rstream_quic_reason_error(&reason, status)
       failure = Self.failure(status, description)
     }
-    sendClose(&error)
+    sendClose(&reason)
     end(failure)
   }
 
@@ -347,13 +345,12 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     if wasResetStatelessly {
       return Failure(UV_ECONNRESET.rawValue, "\(description): the peer has forgotten it (stateless reset)")
     }
-    var error = ngtcp2_connection_close_error()
-    ngtcp2_conn_get_connection_close_error(raw, &error)
+    var error = rstream_quic_reason_received(raw)
     let words = String(
       decoding: UnsafeBufferPointer(start: error.reason, count: min(error.reasonlen, 256)), as: UTF8.self
     ).filter { $0 >= " " && $0 != "\u{7F}" }
     let reason = words.isEmpty ? "" : ": \(words)"
-    if error.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION {
+    if rstream_quic_reason_is_application(&error) != 0 {
       return Failure(
         UV_ECONNRESET.rawValue, "\(description): closed by the peer with code \(error.error_code)\(reason)")
     }
@@ -456,12 +453,10 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   private func requestEnd(_ code: UInt64, _ reason: String) {
     guard state == .handshaking || state == .open, requestedEnd == nil else { return }
     requestedEnd = { [self] in
-      var error = ngtcp2_connection_close_error()
-      ngtcp2_connection_close_error_default(&error)
-      var words = Array(reason.utf8.prefix(256))
-      words.withUnsafeMutableBufferPointer { words in
-        ngtcp2_connection_close_error_set_application_error(&error, code, words.baseAddress, words.count)
-        sendClose(&error)
+      var why = rstream_quic_reason()
+      Array(reason.utf8.prefix(256)).withUnsafeBufferPointer { words in
+        rstream_quic_reason_application(&why, code, words.baseAddress, words.count)
+        sendClose(&why)
       }
       end(Failure(UV_ECANCELED.rawValue, "\(description): closed"))
     }
@@ -504,15 +499,13 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     if !isEnded { end() }
   }
 
-  private func sendClose(_ error: inout ngtcp2_connection_close_error) {
-    guard let raw, ngtcp2_conn_is_in_closing_period(raw) == 0, ngtcp2_conn_is_in_draining_period(raw) == 0 else {
-      return
-    }
+  private func sendClose(_ reason: inout rstream_quic_reason) {
+    guard let raw, rstream_quic_is_closed(raw) == 0 else { return }
     var packet = [UInt8](repeating: 0, count: 1200)
     var info = ngtcp2_pkt_info()
     let written = packet.withUnsafeMutableBufferPointer { bytes in
       ngtcp2_conn_write_connection_close_versioned(
-        raw, &routes.pointee.path, NGTCP2_PKT_INFO_VERSION, &info, bytes.baseAddress, bytes.count, &error,
+        raw, &routes.pointee.path, NGTCP2_PKT_INFO_VERSION, &info, bytes.baseAddress, bytes.count, &reason,
         rstream_quic_now())
     }
     guard written > 0 else { return }

@@ -159,7 +159,7 @@ public final class QUICListener: DatagramReceiver {
     switch verdict {
     case .invalid: return refuse(header, UInt64(NGTCP2_INVALID_TOKEN), route)
     case .absent:
-      header.token = ngtcp2_vec()
+      rstream_quic_header_clear_token(&header)
       if wantsValidation { return sendRetry(header, route) }
     case .returning, .retried: break
     }

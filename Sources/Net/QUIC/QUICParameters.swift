@@ -4,7 +4,7 @@ import Glibc
 
 extension QUICSettings {
   /// The part that concerns this side only.
-  func ngtcp2(_ path: any DatagramPath, qlogs: Bool) -> ngtcp2_settings {
+  func ngtcp2(_ path: any DatagramPath) -> ngtcp2_settings {
     var settings = ngtcp2_settings()
     ngtcp2_settings_default_versioned(NGTCP2_SETTINGS_VERSION, &settings)
     settings.initial_ts = rstream_quic_now()
@@ -17,13 +17,6 @@ extension QUICSettings {
     settings.handshake_timeout = handshakeTimeout &* 1_000_000
     settings.max_window = largestConnectionWindow
     settings.max_stream_window = largestStreamWindow
-    if qlogs {
-      settings.qlog.write = { user, flags, bytes, count in
-        guard let user else { return }
-        Unmanaged<QUICConnection>.fromOpaque(user).takeUnretainedValue().writeQLog(
-          UnsafeRawBufferPointer(start: bytes, count: count))
-      }
-    }
     return settings
   }
 
@@ -91,6 +84,17 @@ final class QLogFile {
   }
 
   deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
+
+  /// Has ngtcp2 write about a connection whose user data is a `QUICConnection`.
+  static func enable(_ settings: inout ngtcp2_settings, _ original: ngtcp2_cid) {
+    var original = original
+    let write: ngtcp2_qlog_write = { user, _, bytes, count in
+      guard let user else { return }
+      Unmanaged<QUICConnection>.fromOpaque(user).takeUnretainedValue().writeQLog(
+        UnsafeRawBufferPointer(start: bytes, count: count))
+    }
+    rstream_quic_settings_qlog(&settings, write, &original)
+  }
 
   func write(_ bytes: UnsafeRawBufferPointer) { _ = Glibc.write(descriptor, bytes.baseAddress, bytes.count) }
 }

@@ -153,13 +153,13 @@ extension QUICConnection {
 
   func resetStream(_ stream: QUICStream) {
     guard let raw else { return }
-    ngtcp2_conn_shutdown_stream(raw, stream.id, 0)
+    rstream_quic_shutdown_stream(raw, stream.id, 0)
     schedule()
   }
 
   func stopReceiving(_ stream: QUICStream) {
     guard let raw else { return }
-    ngtcp2_conn_shutdown_stream_read(raw, stream.id, 0)
+    rstream_quic_shutdown_stream_read(raw, stream.id, 0)
     schedule()
   }
 

@@ -52,7 +52,7 @@ extension QUICConnection {
       }
       total += written
       count += 1
-      status = add(written, route, info.ecn, to: &batch, memory)
+      status = add(written, route, UInt32(info.ecn), to: &batch, memory)
     }
     if status == 0 { status = send(&batch, memory) }
     if total > 0 { ngtcp2_conn_update_pkt_tx_time(raw, now) }

@@ -10,6 +10,8 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
+#include "versions.h"
+
 /* What a GnuTLS session points to: the helper finds the connection through it, our callbacks its owner. */
 typedef struct rstream_quic_anchor {
   ngtcp2_crypto_conn_ref reference; /* first: the helper reads no further */
