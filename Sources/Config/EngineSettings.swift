@@ -150,6 +150,7 @@ extension EngineSettings {
 
   public var streamRequestSeconds: Int { table.number(.streamRequestSeconds) }
   public var httpIdleSeconds: Int { table.number(.httpIdleSeconds) }
+  public var dtlsIdleSeconds: Int { table.number(.dtlsIdleSeconds) }
   public var handshakeSeconds: Int { table.number(.handshakeSeconds) }
   public var drainSeconds: Int { table.number(.drainSeconds) }
   public var maximumClients: Int { table.number(.clients) }
@@ -196,6 +197,7 @@ extension EngineSettings {
     case tcpListenHost = "tcp.listen_host"
     case streamRequestSeconds = "timeouts.stream_request_seconds"
     case httpIdleSeconds = "timeouts.http_idle_seconds"
+    case dtlsIdleSeconds = "timeouts.dtls_idle_seconds"
     case handshakeSeconds = "timeouts.handshake_seconds"
     case drainSeconds = "timeouts.drain_seconds"
     case clients = "limits.clients"
@@ -222,7 +224,7 @@ extension EngineSettings {
       case .tcpPortRange: .portRange
       case .tcpListenHost: .hostOrAddress
       case .streamRequestSeconds, .handshakeSeconds: .number(1...3600)
-      case .httpIdleSeconds: .number(1...86_400)
+      case .httpIdleSeconds, .dtlsIdleSeconds: .number(1...86_400)
       case .drainSeconds: .number(0...86_400)
       case .clients, .tunnelsPerClient, .connections: .number(1...10_000_000)
       }
@@ -248,6 +250,7 @@ extension EngineSettings {
         nil
       case .streamRequestSeconds: "30"
       case .httpIdleSeconds: "90"
+      case .dtlsIdleSeconds: "300"
       case .handshakeSeconds, .drainSeconds: "10"
       case .clients: "10000"
       case .tunnelsPerClient: "1000"

@@ -4,9 +4,6 @@ import RstreamNet
 /// Published dtls tunnels: one UDP port for all of them, where the name that a client asks for chooses the tunnel. Each
 /// association is a packet channel of its tunnel.
 final class PublishedDTLS {
-  /// How long an association without packets is kept, in milliseconds: its client may have gone without a word.
-  static let idleTimeout: UInt64 = 300_000
-
   private let engine: Engine
   private var listener: DTLSListener?
 
@@ -19,8 +16,8 @@ final class PublishedDTLS {
     }
     let context = try certificates.current().context { $0.isDatagram = true }
     listener = try DTLSListener(
-      engine.loop, on: address, context, limit: engine.settings.maximumConnections,
-      handshakeTimeout: engine.handshakeTimeout,
+      engine.loop, on: address, context, handshakeTimeout: engine.handshakeTimeout,
+      admit: { [weak engine] in engine?.connections.admit() },
       choose: { [weak self] name, offersProtocols, peer in self?.choose(name, offersProtocols, peer) },
       { [weak self] channel, failure in self?.accepted(channel, failure) })
   }
@@ -52,6 +49,7 @@ final class PublishedDTLS {
     ConsumerPackets.open(
       tunnel, for: channel, engine,
       upstream: tunnel.properties.upstreamTLS == true ? .tls(channel.negotiatedProtocol) : .plain,
-      idleTimeout: Self.idleTimeout)
+      // Its client may have gone without a word.
+      idleTimeout: UInt64(engine.settings.dtlsIdleSeconds) * 1000)
   }
 }

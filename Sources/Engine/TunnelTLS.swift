@@ -33,6 +33,7 @@ struct TunnelTLS {
     if let downstream, downstream.generation == certificates.generation { return downstream.context }
     let context = try contexts.context { settings in
       settings.isDatagram = true
+      settings.ciphers = DTLSChannel.ciphers
       settings.alpn = properties.tlsALPNs.isEmpty ? .ignore : .require(properties.tlsALPNs)
     }
     downstream = (certificates.generation, context)

@@ -10,6 +10,8 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   private static let maximumRecord = 16_384
   /// Handshake messages are divided into datagrams of this size, which pass everywhere.
   static let mtu = 1_200
+  /// What servers offer: with other suites a single record in a client's name could end its association.
+  public static let ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:DHE+AESGCM:DHE+CHACHA20:DHE+AESCCM"
 
   private let lower: PacketChannel
   private let io: UnsafeMutablePointer<rstream_dtls_io>
@@ -17,6 +19,8 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   private var context: TLSContext?
   private let choose: Choose?
   private var isOpen = false
+  /// What an encrypted record is longer than its content.
+  private var overhead = 0
   private var onHandshake: ((Failure?) -> Void)?
   private var timer: LoopTimer?
   private let deadline: LoopTimer?
@@ -166,6 +170,7 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
     let result = SSL_do_handshake(ssl)
     if result == 1 {
       isOpen = true
+      overhead = rstream_dtls_overhead(ssl)
       timer?.stop()
       deadline?.close()
       let report = onHandshake
@@ -231,9 +236,11 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   // MARK: The channel below
 
   public func packetChannel(_ channel: PacketChannel, received packet: UnsafeRawBufferPointer) {
-    guard packet.count > 0, !isClosed else { return }
+    guard let ssl, !isClosed else { return }
+    let count = DTLSRecords.sound(packet, overhead: isOpen ? overhead : rstream_dtls_overhead(ssl))
+    guard count > 0 else { return }
     io.pointee.input = packet.baseAddress?.assumingMemoryBound(to: UInt8.self)
-    io.pointee.input_length = packet.count
+    io.pointee.input_length = count
     proceed()
     io.pointee.input = nil
     io.pointee.input_length = 0

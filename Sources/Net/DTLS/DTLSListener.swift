@@ -6,37 +6,55 @@ import Glibc
 /// shown the cookie that it was sent.
 public final class DTLSListener: DatagramReceiver {
   public typealias Accept = (DTLSChannel, Failure?) -> Void
+  /// Counts an association until what is returned is gone; nil when there are too many.
+  public typealias Admit = () -> AnyObject?
+
+  /// Handshakes under way at once.
+  static let handshakeLimit = 1024
 
   private let loop: Loop
-  private let socket: QUICSocket
+  private let socket: any DatagramPath
   private let context: TLSContext
-  private let limit: Int
   private let handshakeTimeout: UInt64
+  private let admit: Admit
   private let choose: DTLSChannel.Choose
   private var onAccept: Accept?
   private let selector: UnsafeMutablePointer<rstream_dtls_selector>
   private var paths: [PeerKey: PeerPath] = [:]
+  private(set) var handshakes = 0
   /// Sees the clients that have no association yet.
   private var gate: (ssl: OpaquePointer, io: UnsafeMutablePointer<rstream_dtls_io>)?
   private var gateRoute: DatagramRoute?
 
-  public var address: SocketAddress { socket.address }
+  public let address: SocketAddress
 
   /// - Parameters:
-  ///   - limit: associations at once
+  ///   - admit: asked when a client has shown its cookie
   ///   - choose: says what a client is served with
   ///   - onAccept: told of each association when its handshake is done, or why it failed
-  public init(
-    _ loop: Loop, on address: SocketAddress, _ context: TLSContext, limit: Int, handshakeTimeout: UInt64,
+  public convenience init(
+    _ loop: Loop, on address: SocketAddress, _ context: TLSContext, handshakeTimeout: UInt64, admit: @escaping Admit,
     choose: @escaping DTLSChannel.Choose, _ onAccept: @escaping Accept
   ) throws(Failure) {
+    let socket = try QUICSocket(loop, on: address)
+    self.init(
+      loop, over: socket, socket.address, context, handshakeTimeout: handshakeTimeout, admit: admit, choose: choose,
+      onAccept)
+  }
+
+  init(
+    _ loop: Loop, over socket: any DatagramPath, _ address: SocketAddress, _ context: TLSContext,
+    handshakeTimeout: UInt64, admit: @escaping Admit, choose: @escaping DTLSChannel.Choose,
+    _ onAccept: @escaping Accept
+  ) {
     self.loop = loop
+    self.socket = socket
+    self.address = address
     self.context = context
-    self.limit = limit
     self.handshakeTimeout = handshakeTimeout
+    self.admit = admit
     self.choose = choose
     self.onAccept = onAccept
-    socket = try QUICSocket(loop, on: address)
     selector = .allocate(capacity: 1)
     selector.initialize(to: rstream_dtls_selector(select: DTLSChannel.selector))
     rstream_dtls_prepare_server(context.raw, selector)
@@ -64,18 +82,18 @@ public final class DTLSListener: DatagramReceiver {
   public func pathReceived(_ packet: UnsafeRawBufferPointer, ecn: UInt32, _ route: DatagramRoute) {
     guard let peer = SocketAddress(route.remote) else { return }
     let key = PeerKey(peer)
-    if let path = paths[key], !beginsAgain(packet, path) {
+    if let path = paths[key], !beginsAnew(packet, path) {
       path.received(packet)
-    } else if onAccept != nil, paths.count < limit {
+    } else if onAccept != nil {
       look(at: packet, from: peer, key, route)
     }
   }
 
-  /// Whether a client whose association is established starts over, as one does that has lost it (RFC 6347, section
-  /// 4.2.8): the old one goes when the new one's cookie has come.
-  private func beginsAgain(_ packet: UnsafeRawBufferPointer, _ path: PeerPath) -> Bool {
-    guard packet.count > 13, packet[0] == 22, packet[3] == 0, packet[4] == 0, packet[13] == 1 else { return false }
-    return (path.delegate as? DTLSChannel)?.isEstablished == true
+  /// Whether a client starts over, as one does that has lost its association (RFC 6347, section 4.2.8). The old one goes
+  /// when the new one's cookie has come. A hello that the network repeats is none of that.
+  private func beginsAnew(_ packet: UnsafeRawBufferPointer, _ path: PeerPath) -> Bool {
+    guard let hello = DTLSHello(packet) else { return false }
+    return hello != path.hello
   }
 
   public func pathCanSend() {
@@ -88,17 +106,23 @@ public final class DTLSListener: DatagramReceiver {
     _ = socket.send(packet, size: max(1, packet.count), ecn: 0, route)
   }
 
-  fileprivate func ended(_ key: PeerKey) {
-    paths[key] = nil
+  fileprivate func ended(_ path: PeerPath) {
+    settled(path)
+    if paths[path.key] === path { paths[path.key] = nil }
     closeWhenEmpty()
+  }
+
+  private func settled(_ path: PeerPath) {
+    guard path.isHandshaking else { return }
+    path.isHandshaking = false
+    handshakes -= 1
   }
 
   // MARK: New clients
 
   private func look(at packet: UnsafeRawBufferPointer, from peer: SocketAddress, _ key: PeerKey, _ route: DatagramRoute)
   {
-    // A handshake record that a client begins with; nothing else deserves a look.
-    guard packet.count > 13, packet[0] == 22, let gate = gate ?? makeGate() else { return }
+    guard DTLSHello.mayBegin(packet), let gate = gate ?? makeGate() else { return }
     self.gate = gate
     gateRoute = route
     gate.io.pointee.input = packet.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -111,12 +135,19 @@ public final class DTLSListener: DatagramReceiver {
     rstream_tls_take_error()
     guard status != 0 else { return }
     guard status > 0 else { return dropGate() }
-    self.gate = nil
     (paths[key]?.delegate as? DTLSChannel)?.isReplaced()
-    let path = PeerPath(loop, self, peer, key, route)
+    // Whoever finds no place sends its hello again, until it gives up or there is one.
+    guard handshakes < Self.handshakeLimit, let place = admit() else { return dropGate() }
+    self.gate = nil
+    let path = PeerPath(loop, self, peer, key, route, DTLSHello(packet))
+    path.attachment = place
     paths[key] = path
+    handshakes += 1
     let channel = DTLSChannel(gate.ssl, gate.io, over: path, deadline: handshakeTimeout, choose: choose)
-    channel.accept { [self] failure in onAccept?(channel, failure) }
+    channel.accept { [self] failure in
+      settled(path)
+      onAccept?(channel, failure)
+    }
   }
 
   private func makeGate() -> (ssl: OpaquePointer, io: UnsafeMutablePointer<rstream_dtls_io>)? {
@@ -176,15 +207,22 @@ private struct PeerKey: Hashable {
 private final class PeerPath: PacketChannel {
   private let listener: DTLSListener
   private let remote: SocketAddress
-  private let key: PeerKey
+  let key: PeerKey
+  /// What the association began with; nil when it came in pieces too small to tell.
+  let hello: DTLSHello?
+  var isHandshaking = true
   private let local = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
   private let peerStorage = UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1)
   private let route: DatagramRoute
 
-  init(_ loop: Loop, _ listener: DTLSListener, _ remote: SocketAddress, _ key: PeerKey, _ route: DatagramRoute) {
+  init(
+    _ loop: Loop, _ listener: DTLSListener, _ remote: SocketAddress, _ key: PeerKey, _ route: DatagramRoute,
+    _ hello: DTLSHello?
+  ) {
     self.listener = listener
     self.remote = remote
     self.key = key
+    self.hello = hello
     local.initialize(to: sockaddr_storage())
     peerStorage.initialize(to: sockaddr_storage())
     let size = MemoryLayout<sockaddr_storage>.size
@@ -218,6 +256,7 @@ private final class PeerPath: PacketChannel {
   override func close() {
     guard !isClosed else { return }
     _ = finish()
-    listener.ended(key)
+    attachment = nil
+    listener.ended(self)
   }
 }

@@ -4,6 +4,7 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <string.h>
+#include <time.h>
 
 /* A datagram is read whole: what does not fit is cut off, as a socket does. */
 static int io_read(BIO *bio, char *bytes, int wanted) {
@@ -72,17 +73,42 @@ SSL *rstream_dtls_new(SSL_CTX *context, rstream_dtls_io *io) {
   return ssl;
 }
 
+/* For so many seconds, and as many more, a cookie is good: one that somebody has overheard is not for ever. */
+#define COOKIE_PERIOD 60
+
+static uint64_t cookie_period(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec / COOKIE_PERIOD;
+}
+
 /* The cookie of an address: nobody but this process can make it, and nothing has to be kept for it. */
-static int make_cookie(SSL *ssl, unsigned char *cookie, unsigned *length) {
+static int cookie_of(SSL *ssl, uint64_t period, unsigned char *cookie, unsigned *length) {
   const rstream_dtls_io *io = BIO_get_data(SSL_get_rbio(ssl));
-  return HMAC(EVP_sha256(), cookie_secret, sizeof cookie_secret, io->peer, io->peer_length, cookie, length) != NULL;
+  unsigned char message[sizeof period + sizeof io->peer];
+  if (io->peer_length > sizeof io->peer) return 0;
+  memcpy(message, &period, sizeof period);
+  memcpy(message + sizeof period, io->peer, io->peer_length);
+  return HMAC(EVP_sha256(), cookie_secret, sizeof cookie_secret, message, sizeof period + io->peer_length, cookie,
+              length) != NULL;
+}
+
+static int make_cookie(SSL *ssl, unsigned char *cookie, unsigned *length) {
+  return cookie_of(ssl, cookie_period(), cookie, length);
 }
 
 static int check_cookie(SSL *ssl, const unsigned char *cookie, unsigned length) {
   unsigned char expected[EVP_MAX_MD_SIZE];
   unsigned expected_length = 0;
-  return make_cookie(ssl, expected, &expected_length) && length == expected_length &&
-         CRYPTO_memcmp(cookie, expected, length) == 0;
+  uint64_t now = cookie_period();
+  for (uint64_t period = now; period + 2 > now; period--) {
+    if (cookie_of(ssl, period, expected, &expected_length) && length == expected_length &&
+        CRYPTO_memcmp(cookie, expected, length) == 0) {
+      return 1;
+    }
+    if (period == 0) break;
+  }
+  return 0;
 }
 
 /* The first name of a server_name extension (RFC 6066). */
@@ -133,4 +159,18 @@ long rstream_dtls_timeout(SSL *ssl) {
 
 int rstream_dtls_handle_timeout(SSL *ssl) {
   return (int)DTLSv1_handle_timeout(ssl);
+}
+
+size_t rstream_dtls_overhead(SSL *ssl) {
+  const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
+  if (!cipher) cipher = SSL_get_pending_cipher(ssl);
+  switch (cipher ? SSL_CIPHER_get_cipher_nid(cipher) : NID_aes_128_gcm) {
+    case NID_aes_128_gcm:
+    case NID_aes_256_gcm:
+    case NID_aes_128_ccm:
+    case NID_aes_256_ccm:
+      return 8 + 16;
+    default:
+      return 16;
+  }
 }

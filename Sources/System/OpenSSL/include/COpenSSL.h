@@ -85,6 +85,10 @@ int rstream_dtls_listen(SSL *ssl);
 long rstream_dtls_timeout(SSL *ssl);
 int rstream_dtls_handle_timeout(SSL *ssl);
 
+/* How many bytes a record is longer than its content, with the cipher that has been agreed on: explicit nonce and tag. The
+ * most while there is none: what comes first is a longer message. */
+size_t rstream_dtls_overhead(SSL *ssl);
+
 /* A signature that a handshake waits for. It stays where it is until `state` is set and the handshake goes on. */
 typedef struct rstream_signing {
   /* By TLS's names: "ecdsa_secp256r1_sha256". */
