@@ -43,6 +43,7 @@
 //! | tcp.listen_host | (tls) | address they listen on; the TLS listener's when unset |
 //! | timeouts.stream_request_seconds | 30 | how long a consumer waits for the agent's stream; 1..3600 |
 //! | timeouts.http_idle_seconds | 90 | idle keep-alive connections of HTTP clients; 1..86400 |
+//! | timeouts.dtls_idle_seconds | 300 | DTLS associations without packets; 1..86400 |
 //! | timeouts.handshake_seconds | 10 | TLS handshake, first frame, first HTTP header; 1..3600 |
 //! | timeouts.drain_seconds | 10 | how long rstream_engine_stop() lets streams go on; 0..86400 |
 //! | limits.clients | 10000 | control channels at once |
