@@ -4,15 +4,18 @@
 Every process under test is stopped at the end of its test and must then end as expected, without a trace of a crash.
 """
 
+import itertools
 import socket
 
 import pytest
 
 from support.ctl import Dial, Engine, Forward, unique
+from support.fake_api import FakeAPI
 from support.fake_engine import FakeEngine
-from support.origins import HTTPSite, TCPServer, UDPServer, upper
+from support.origins import HTTPSite, TCPServer, UDPServer, echo, upper
 from support.pausing_proxy import PausingProxy
 from support.ports import free_port_range
+from support.process import Program, build_product, clean_environment
 from support.proxies import PASSWORD
 from support.quic_engine import QUICEngine
 from support.udp_relay import UDPRelay
@@ -241,3 +244,40 @@ def refused(engine, forward):
         return line
 
     return check
+
+
+@pytest.fixture
+def control(client, name):
+    """A control channel with one private tunnel called `name`."""
+    control = client.control()
+    control.tunnel = control.open_tunnel(name=name, publish=False)
+    return control
+
+
+@pytest.fixture
+def our_agent(agent, tcp_server):
+    """Our client in front of an echo server, on the fake engine: (control, tunnel id)."""
+    _, control, tunnel = agent(tcp_server(echo).address)
+    return control, tunnel.id.value
+
+
+@pytest.fixture
+def watch(tmp_path):
+    """Starts `rstreamctl watch --json`: watch(engine, *arguments)."""
+    numbers = itertools.count()
+
+    def start(engine, *arguments, token=None):
+        command = [build_product("rstreamctl"), "watch", "--json", *engine.client_options(token), *arguments]
+        return Program(command, tmp_path / f"watch-{next(numbers)}.log", environment=clean_environment())
+
+    keeper = Keeper(start, _end_program)
+    yield keeper
+    keeper.finish()
+
+
+@pytest.fixture
+def fake_api(tmp_path_factory):
+    """Starts an engine's HTTP interface that gives one answer to everything: fake_api(answer)."""
+    keeper = Keeper(lambda answer: FakeAPI(tmp_path_factory.mktemp("api"), answer), lambda api: api.close())
+    yield keeper
+    keeper.finish()

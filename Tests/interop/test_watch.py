@@ -10,48 +10,14 @@ from rstream import ClientFilters, TunnelFilters
 from rstream.errors import RuntimeError as OfficialError
 
 from support.ctl import unique
-from support.fake_api import FakeAPI, response
+from support.fake_api import response
 from support.official import official_client
 from support.ports import free_port_range
-from support.process import Program, build_product, clean_environment
 from support.tokens import CREATE, LIST, mint
 from support.waiting import wait_until
 
 SECRET = "watch-test-secret-0123456789abcdef00"
 TRANSPORTS = pytest.mark.parametrize("transport", ["sse", "websocket"])
-
-
-@pytest.fixture
-def watch(tmp_path):
-    """Starts `rstreamctl watch --json`: watch(engine, *arguments)."""
-    made = []
-
-    def start(engine, *arguments, token=None):
-        command = [build_product("rstreamctl"), "watch", "--json", *engine.client_options(token), *arguments]
-        made.append(Program(command, tmp_path / f"watch-{len(made)}.log", environment=clean_environment()))
-        return made[-1]
-
-    yield start
-    for program in made:
-        if program.is_running:
-            program.end()
-        elif not program.judged:
-            program.judge(program.wait())
-
-
-@pytest.fixture
-def fake(tmp_path):
-    made = []
-
-    def start(answer):
-        directory = tmp_path / f"api-{len(made)}"
-        directory.mkdir()
-        made.append(FakeAPI(directory, answer))
-        return made[-1]
-
-    yield start
-    for api in made:
-        api.close()
 
 
 def ended(program, code):
@@ -210,8 +176,8 @@ def event(number):
     return f'event: x\nid: {number}\ndata: {{"type":"tunnel.created",\ndata: "object":{{"id":"t{number}"}}}}\n\n'.encode()
 
 
-def test_what_is_asked(fake, watch):
-    api = fake(lambda *_: HEAD + SNAPSHOT)
+def test_what_is_asked(fake_api, watch):
+    api = fake_api(lambda *_: HEAD + SNAPSHOT)
     options = ["--tunnels", "name=a b", "--tunnels", "labels.x", "--tunnels", "labels.y=1", "--clients", "os=linux"]
     program = watch(api, *options, token="secret")
     program.wait_line(type="state.initial")
@@ -226,7 +192,7 @@ def test_what_is_asked(fake, watch):
 
 @pytest.mark.parametrize("size", [1, 7, 5000])
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "plain"])
-def test_events_in_pieces(fake, watch, size, chunked):
+def test_events_in_pieces(fake_api, watch, size, chunked):
     stream = b": hello\n\n" + SNAPSHOT + b"".join(map(event, range(20))) + b"retry: 1\r\n\r\ndata: [1]\r\n\r\n" + event(20)
     head = HEAD if not chunked else HEAD.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
 
@@ -239,7 +205,7 @@ def test_events_in_pieces(fake, watch, size, chunked):
             connection.sendall(b"0\r\n\r\n")
         return False
 
-    program = watch(fake(answer))
+    program = watch(fake_api(answer))
     ended(program, 0)
     assert [line["object"]["id"] for line in program.lines[1:]] == [f"t{number}" for number in range(21)]
 
@@ -256,23 +222,23 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("answer, name, code", NONSENSE, ids=range(len(NONSENSE)))
-def test_nonsense_ends_it(fake, watch, answer, name, code):
-    api = fake(lambda connection, request: connection.sendall(answer) or False)
+def test_nonsense_ends_it(fake_api, watch, answer, name, code):
+    api = fake_api(lambda connection, request: connection.sendall(answer) or False)
     program = watch(api, "--reconnect")
     assert program.wait_line(status="offline")["code"] == name
     ended(program, code)
     assert len(api.requests) == 1
 
 
-def test_an_engine_that_says_nothing(fake, watch):
-    program = watch(fake(lambda *_: None))
+def test_an_engine_that_says_nothing(fake_api, watch):
+    program = watch(fake_api(lambda *_: None))
     started = time.monotonic()
     assert program.wait_line(status="offline")["code"] == "ERR_RSTREAM_OPERATION_TIMEOUT"
     assert time.monotonic() - started < 10
     ended(program, 4)
 
 
-def test_gaps_show_as_snapshots(fake, watch):
+def test_gaps_show_as_snapshots(fake_api, watch):
     """Broken connections, an engine that is busy: each time it comes back there is a snapshot, and pauses grow."""
 
     def answer(connection, request):
@@ -284,7 +250,7 @@ def test_gaps_show_as_snapshots(fake, watch):
             time.sleep(60)
         return False
 
-    api = fake(answer)
+    api = fake_api(answer)
     program = watch(api, "--reconnect")
     assert program.wait_line(type="tunnel.created", object={"id": "t5"}, timeout=30)
     assert [line["type"] for line in program.lines].count("state.initial") == 3
@@ -292,23 +258,23 @@ def test_gaps_show_as_snapshots(fake, watch):
     assert 0.2 < pauses[0] < 1 and 0.4 < pauses[1] < 2 and 0.9 < pauses[2] < 4 and 0.2 < pauses[3] < 1
 
 
-def test_a_lost_connection_without_reconnecting(fake, watch):
+def test_a_lost_connection_without_reconnecting(fake_api, watch):
     def answer(connection, request):
         connection.sendall(HEAD.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n"))
         connection.sendall(b"%x\r\n%s\r\n" % (len(SNAPSHOT), SNAPSHOT))
         return False
 
-    program = watch(fake(answer))
+    program = watch(fake_api(answer))
     assert program.wait_line(status="offline")["code"] == "ECONNRESET"
     ended(program, 5)
 
 
-def test_an_interrupt_ends_it(fake, watch):
+def test_an_interrupt_ends_it(fake_api, watch):
     def silent(connection, request):
         connection.sendall(HEAD + SNAPSHOT)
         time.sleep(60)
 
-    api = fake(silent)
+    api = fake_api(silent)
     program = watch(api)
     program.wait_line(type="state.initial")
     program.end()

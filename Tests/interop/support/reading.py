@@ -38,3 +38,11 @@ class Reading:
 
     def __exit__(self, *_):
         self.close()
+
+
+def read_until_end(stream, timeout=5):
+    """What still comes, when it does not matter how the stream ends."""
+    try:
+        return stream.read_all(timeout=timeout)
+    except ConnectionError:
+        return b""
