@@ -8,9 +8,7 @@
 static int set(rstream_config *config, const char *name, const char *value) {
   rstream_error *error = NULL;
   if (rstream_config_set(config, name, value, &error) == 0) return 0;
-  complain_about(error);
-  rstream_error_free(error);
-  return EXIT_REFUSED;
+  return fail_with(error, EXIT_REFUSED);
 }
 
 static int set_value(void *config, const option_t *option, const char *value) {

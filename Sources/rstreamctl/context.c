@@ -12,16 +12,10 @@ typedef struct values {
   int count;
 } values_t;
 
-static int fail(rstream_error *error) {
-  complain_about(error);
-  rstream_error_free(error);
-  return EXIT_REFUSED;
-}
-
 static int set_setting(void *values, const option_t *option, const char *value) {
   rstream_error *error = NULL;
   int status = rstream_config_set(((values_t *)values)->config, option->setting, value, &error);
-  return status == 0 ? 0 : fail(error);
+  return status == 0 ? 0 : fail_with(error, EXIT_REFUSED);
 }
 
 static int set_json(void *values, const option_t *option, const char *value) {
@@ -65,7 +59,8 @@ static void print_context(const rstream_context *context, void *data) {
 
 static int list(values_t *values) {
   rstream_error *error = NULL;
-  if (rstream_config_contexts(values->config, print_context, values, &error) != 0) return fail(error);
+  if (rstream_config_contexts(values->config, print_context, values, &error) != 0)
+    return fail_with(error, EXIT_REFUSED);
   if (values->count == 0 && !values->json) fputs("There are no contexts.\n", stderr);
   return EXIT_OK;
 }
@@ -123,8 +118,8 @@ static int show(values_t *values, const char *name) {
                                       "turnDomain",
                                       "turnRealm"};
   rstream_error *error = NULL;
-  if (name && rstream_config_set(values->config, "context", name, &error) != 0) return fail(error);
-  if (rstream_config_load(values->config, &error) != 0) return fail(error);
+  if (name && rstream_config_set(values->config, "context", name, &error) != 0) return fail_with(error, EXIT_REFUSED);
+  if (rstream_config_load(values->config, &error) != 0) return fail_with(error, EXIT_REFUSED);
   json_line line;
   if (values->json) line = json_begin(stdout);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -144,7 +139,7 @@ static int show(values_t *values, const char *name) {
 
 static int use(values_t *values, const char *name) {
   rstream_error *error = NULL;
-  if (rstream_config_use_context(values->config, name, &error) != 0) return fail(error);
+  if (rstream_config_use_context(values->config, name, &error) != 0) return fail_with(error, EXIT_REFUSED);
   if (!values->json) {
     fputs("The default context is ", stdout);
     print_text(stdout, name);

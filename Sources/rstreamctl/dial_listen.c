@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A local port whose connections each become a stream. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "address.h"
@@ -24,29 +23,6 @@ typedef struct port {
   connection_t *connections;
 } port_t;
 
-static void say_closed(const connection_t *connection, const char *error) {
-  const pump_t *pump = &connection->pump;
-  if (connection->port->values->json) {
-    json_line line = json_begin(stdout);
-    json_string(&line, "event", "closed");
-    json_string(&line, "peer", connection->peer);
-    json_number(&line, "bytes_in", (int64_t)pump->bytes_in);
-    json_number(&line, "bytes_out", (int64_t)pump->bytes_out);
-    json_string(&line, "error", error);
-    json_end(&line);
-  } else if (error) {
-    complain("%s: %s", connection->peer, error);
-  }
-}
-
-static void say_opened(const connection_t *connection) {
-  if (!connection->port->values->json) return;
-  json_line line = json_begin(stdout);
-  json_string(&line, "event", "opened");
-  json_string(&line, "peer", connection->peer);
-  json_end(&line);
-}
-
 static void forget(connection_t *connection) {
   port_t *port = connection->port;
   if (connection->previous) {
@@ -56,6 +32,11 @@ static void forget(connection_t *connection) {
   }
   if (connection->next) connection->next->previous = connection->previous;
   free(connection);
+}
+
+static void say_closed(const connection_t *connection, const char *error) {
+  const dial_counts counts = {.bytes_in = connection->pump.bytes_in, .bytes_out = connection->pump.bytes_out};
+  dial_say_closed(connection->port->values, connection->peer, &counts, error);
 }
 
 static void on_pump_end(pump_t *pump) {
@@ -85,7 +66,7 @@ static void on_dial(rstream_stream *stream, const rstream_error *error, void *da
     settle(connection);
     return;
   }
-  say_opened(connection);
+  dial_say_opened(connection->port->values, connection->peer);
   connection->is_pumping = true;
   connection->pump.data = connection;
   connection->pump.on_end = on_pump_end;
@@ -123,21 +104,8 @@ static void on_connection(uv_stream_t *listener, int status) {
 static void say_listening(const port_t *port) {
   struct sockaddr_storage address;
   int length = sizeof address;
-  char text[64] = "";
-  if (uv_tcp_getsockname(&port->listener, (struct sockaddr *)&address, &length) == 0) {
-    address_text((struct sockaddr *)&address, text, sizeof text);
-  }
-  if (port->values->json) {
-    json_line line = json_begin(stdout);
-    json_string(&line, "event", "listening");
-    json_string(&line, "address", text);
-    json_end(&line);
-  } else {
-    printf("%s -> rstrm://", text);
-    print_text(stdout, port->values->target);
-    fputs("\nCtrl-C ends it.\n", stdout);
-    fflush(stdout);
-  }
+  bool is_known = uv_tcp_getsockname(&port->listener, (struct sockaddr *)&address, &length) == 0;
+  dial_say_listening(port->values, is_known ? (struct sockaddr *)&address : NULL, "");
 }
 
 static void on_session_end(session_t *session) {
@@ -165,9 +133,7 @@ int dial_listen(dial_values *values) {
   if (status == 0) {
     say_listening(&port);
   } else {
-    complain("cannot listen on %s: %s", values->listen_address, rstream_strerror(status));
-    if (values->json) json_offline(stdout, NULL, status, rstream_strerror(status));
-    session_end(&values->session, status == UV_EINVAL ? EXIT_USAGE : EXIT_OTHER);
+    dial_cannot_listen(values, status);
   }
   return session_run(&values->session);
 }

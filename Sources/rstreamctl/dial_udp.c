@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A local UDP port: every local program that sends to it gets a packet channel of its own. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +32,7 @@ typedef struct peer {
   size_t waiting;
   bool is_dialing, is_over;
   uint64_t last_packet, over_since;
-  uint64_t bytes_in, bytes_out, dropped;
+  dial_counts counts;
 } peer_t;
 
 typedef struct udp_port {
@@ -65,29 +64,6 @@ static bool is_same(const struct sockaddr *a, const struct sockaddr *b) {
   return ((const struct sockaddr_in *)a)->sin_addr.s_addr == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
 }
 
-static void say_opened(const peer_t *peer) {
-  if (!peer->port->values->json) return;
-  json_line line = json_begin(stdout);
-  json_string(&line, "event", "opened");
-  json_string(&line, "peer", peer->text);
-  json_end(&line);
-}
-
-static void say_closed(const peer_t *peer, const char *error) {
-  if (peer->port->values->json) {
-    json_line line = json_begin(stdout);
-    json_string(&line, "event", "closed");
-    json_string(&line, "peer", peer->text);
-    json_number(&line, "bytes_in", (int64_t)peer->bytes_in);
-    json_number(&line, "bytes_out", (int64_t)peer->bytes_out);
-    json_number(&line, "dropped", (int64_t)peer->dropped);
-    json_string(&line, "error", error);
-    json_end(&line);
-  } else if (error) {
-    complain("%s: %s", peer->text, error);
-  }
-}
-
 static void drop_waiting(peer_t *peer) {
   while (peer->first) {
     piece_t *piece = peer->first;
@@ -101,7 +77,7 @@ static void drop_waiting(peer_t *peer) {
  * for every packet. */
 static void end(peer_t *peer, const char *error) {
   if (peer->is_over) return;
-  say_closed(peer, error);
+  dial_say_closed(peer->port->values, peer->text, &peer->counts, error);
   peer->is_over = true;
   peer->over_since = uv_now(&peer->port->values->session.uv);
   if (peer->packets) rstream_packets_close(peer->packets, NULL, NULL);
@@ -119,9 +95,9 @@ static void forget(udp_port_t *port, peer_t **link) {
 
 static void send_on(peer_t *peer, const void *bytes, size_t count) {
   if (rstream_packets_send(peer->packets, bytes, count, NULL) == 0) {
-    peer->bytes_in += count;
+    peer->counts.bytes_in += count;
   } else {
-    peer->dropped++;
+    peer->counts.dropped++;
   }
 }
 
@@ -137,9 +113,9 @@ static void on_packet(rstream_packets *packets, const uint8_t *packet, size_t le
   uv_buf_t buf = uv_buf_init((char *)packet, (unsigned)len);
   peer->last_packet = uv_now(&peer->port->values->session.uv);
   if (uv_udp_try_send(&peer->port->socket, &buf, 1, (struct sockaddr *)&peer->address) < 0) {
-    peer->dropped++;
+    peer->counts.dropped++;
   } else {
-    peer->bytes_out += len;
+    peer->counts.bytes_out += len;
   }
 }
 
@@ -152,7 +128,7 @@ static void on_dial(rstream_packets *packets, const rstream_error *error, void *
     return;
   }
   peer->packets = packets;
-  say_opened(peer);
+  dial_say_opened(peer->port->values, peer->text);
   for (piece_t *piece = peer->first; piece; piece = piece->next) send_on(peer, piece->bytes, piece->count);
   drop_waiting(peer);
   rstream_packets_read_start(packets, on_packet, peer);
@@ -193,7 +169,7 @@ static peer_t *make(udp_port_t *port, const struct sockaddr *address) {
 static void keep(peer_t *peer, const void *bytes, size_t count) {
   piece_t *piece = peer->waiting < WAITING ? malloc(sizeof *piece + count) : NULL;
   if (!piece) {
-    peer->dropped++;
+    peer->counts.dropped++;
     return;
   }
   piece->next = NULL;
@@ -223,10 +199,10 @@ static void on_receive(uv_udp_t *socket, ssize_t count, const uv_buf_t *buf, con
   peer_t *peer = find(port, address);
   if (!peer) {
     peer = make(port, address);
-  } else if (peer->is_over && peer->bytes_out > 0 && !peer->is_dialing) {
+  } else if (peer->is_over && peer->counts.bytes_out > 0 && !peer->is_dialing) {
     /* The tunnel is there: a new channel goes on where the last one ended. */
     peer->is_over = false;
-    peer->bytes_in = peer->bytes_out = peer->dropped = 0;
+    peer->counts = (dial_counts){0};
     dial(peer);
   }
   if (!peer || peer->is_over) return;
@@ -245,7 +221,7 @@ static void on_timer(uv_timer_t *timer) {
     for (peer_t **link = &port->buckets[i]; *link;) {
       peer_t *peer = *link;
       if (peer->packets && now - peer->last_packet >= idle) end(peer, NULL);
-      if (peer->is_over && !peer->is_dialing && (peer->bytes_out > 0 || now - peer->over_since >= PAUSE)) {
+      if (peer->is_over && !peer->is_dialing && (peer->counts.bytes_out > 0 || now - peer->over_since >= PAUSE)) {
         forget(port, link);
         port->has_complained = false;
       } else {
@@ -258,21 +234,8 @@ static void on_timer(uv_timer_t *timer) {
 static void say_listening(const udp_port_t *port) {
   struct sockaddr_storage address;
   int length = sizeof address;
-  char text[64] = "";
-  if (uv_udp_getsockname(&port->socket, (struct sockaddr *)&address, &length) == 0) {
-    address_text((struct sockaddr *)&address, text, sizeof text);
-  }
-  if (port->values->json) {
-    json_line line = json_begin(stdout);
-    json_string(&line, "event", "listening");
-    json_string(&line, "address", text);
-    json_end(&line);
-  } else {
-    printf("%s (udp) -> rstrm://", text);
-    print_text(stdout, port->values->target);
-    fputs("\nCtrl-C ends it.\n", stdout);
-    fflush(stdout);
-  }
+  bool is_known = uv_udp_getsockname(&port->socket, (struct sockaddr *)&address, &length) == 0;
+  dial_say_listening(port->values, is_known ? (struct sockaddr *)&address : NULL, " (udp)");
 }
 
 static void on_session_end(session_t *session) {
@@ -306,9 +269,7 @@ int dial_udp(dial_values *values) {
     uv_timer_start(&port->timer, on_timer, PAUSE / 4, PAUSE / 4);
     say_listening(port);
   } else {
-    complain("cannot listen on %s: %s", values->listen_address, rstream_strerror(status));
-    if (values->json) json_offline(stdout, NULL, status, rstream_strerror(status));
-    session_end(&values->session, status == UV_EINVAL ? EXIT_USAGE : EXIT_OTHER);
+    dial_cannot_listen(values, status);
   }
   status = session_run(&values->session);
   for (size_t i = 0; i < BUCKETS; i++) {

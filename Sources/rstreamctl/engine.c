@@ -122,9 +122,7 @@ static int make_parents(char *path) {
 static int set(engine_values *values, const char *name, const char *value) {
   rstream_error *error = NULL;
   if (rstream_engine_options_set(values->options, name, value, &error) == 0) return 0;
-  complain_about(error);
-  rstream_error_free(error);
-  return EXIT_REFUSED;
+  return fail_with(error, EXIT_REFUSED);
 }
 
 static int set_default_state_dir(engine_values *values) {

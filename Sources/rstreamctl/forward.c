@@ -25,9 +25,7 @@ typedef struct forward_values {
 static int set(forward_values *values, const char *name, const char *value) {
   rstream_error *error = NULL;
   if (rstream_tunnel_options_set(values->options, name, value, &error) == 0) return 0;
-  complain_about(error);
-  rstream_error_free(error);
-  return EXIT_REFUSED;
+  return fail_with(error, EXIT_REFUSED);
 }
 
 static int set_property(void *values, const option_t *option, const char *value) {

@@ -25,21 +25,15 @@ typedef struct column {
   const char *property; /* NULL: the forwarding address */
 } column_t;
 
-static int refuse(rstream_error *error) {
-  complain_about(error);
-  rstream_error_free(error);
-  return EXIT_USAGE;
-}
-
 int filter_set(rstream_filters *filters, const char *name, const char *value) {
   rstream_error *error = NULL;
-  return rstream_filters_set(filters, name, value, &error) == 0 ? 0 : refuse(error);
+  return rstream_filters_set(filters, name, value, &error) == 0 ? 0 : fail_with(error, EXIT_USAGE);
 }
 
 int filter_label(rstream_filters *filters, const char *text) {
   rstream_error *error = NULL;
   const char *equals = strchr(text, '=');
-  if (!equals) return rstream_filters_require_label(filters, text, &error) == 0 ? 0 : refuse(error);
+  if (!equals) return rstream_filters_require_label(filters, text, &error) == 0 ? 0 : fail_with(error, EXIT_USAGE);
   const char prefix[] = "labels.";
   size_t length = (size_t)(equals - text);
   char *name = malloc(sizeof prefix + length);

@@ -97,6 +97,12 @@ void complain_about(const rstream_error *error) {
   if (what_to_do) fprintf(stderr, "%s\n", what_to_do);
 }
 
+int fail_with(rstream_error *error, int exit_code) {
+  complain_about(error);
+  rstream_error_free(error);
+  return exit_code;
+}
+
 int exit_code_for(const rstream_error *error) {
   int code = rstream_error_code(error);
   switch (code) {

@@ -17,6 +17,9 @@ void print_text(FILE *file, const char *text);
 /* Says what an error means and what to do about it. */
 void complain_about(const rstream_error *error);
 
+/* Says what an error means, frees it, and returns `exit_code`. */
+int fail_with(rstream_error *error, int exit_code);
+
 /* The code to exit with for an error of an attempt to get somewhere. */
 int exit_code_for(const rstream_error *error);
 
