@@ -15,7 +15,7 @@ public final class Packets: PacketChannelDelegate, ClientMember {
 
   public let id: String
   public let peer: String
-  /// Told when packets that waited to be sent have left.
+  /// Told when packets that waited to be sent have left, and at the end, for nobody is to wait then.
   public var onDrain: (() -> Void)?
 
   private let client: Client
@@ -28,6 +28,8 @@ public final class Packets: PacketChannelDelegate, ClientMember {
   private static let full = Failure(
     -EAGAIN, "send a packet: \(PacketChannel.queueLimit) wait already; send less, or wait for the drain callback")
 
+  private static let ended = Failure(-EPIPE, "send a packet: the other side has closed the channel")
+
   init(_ client: Client, _ channel: PacketChannel, id: String, peer: String) {
     self.client = client
     self.channel = channel
@@ -38,7 +40,7 @@ public final class Packets: PacketChannelDelegate, ClientMember {
 
   public var path: PacketChannel.Path { channel.path }
   public var maximumSize: Int { channel.maximumSize }
-  public var queuedPackets: Int { isClosed ? 0 : channel.queuedPackets }
+  public var queuedPackets: Int { isClosed || end != nil ? 0 : channel.queuedPackets }
   public var counters: PacketCounters { channel.counters }
 
   // MARK: Packets
@@ -65,7 +67,7 @@ public final class Packets: PacketChannelDelegate, ClientMember {
     guard !isClosed else { throw closed("send a packet") }
     switch end {
     case .failed(let failure): throw failure
-    case .closed: throw Failure(-EPIPE, "send a packet: the other side has closed the channel")
+    case .closed: throw Self.ended
     case nil: break
     }
     switch channel.send(packet) {
@@ -75,7 +77,8 @@ public final class Packets: PacketChannelDelegate, ClientMember {
       throw Failure(
         -EMSGSIZE,
         "send a packet of \(packet.count) bytes: the channel carries at most \(channel.maximumSize); send less at once")
-    case .closed: throw closed("send a packet")
+    // What has arrived before is still to be read.
+    case .closed: throw Self.ended
     }
   }
 
@@ -127,8 +130,10 @@ public final class Packets: PacketChannelDelegate, ClientMember {
   private func ended(_ end: End) {
     guard self.end == nil, !isClosed else { return }
     self.end = end
-    onDrain = nil
     tellEnd()
+    let drained = onDrain
+    onDrain = nil
+    drained?()
   }
 
   private func tellEnd() {

@@ -28,7 +28,7 @@ struct DatagramChannelTests {
     let far = try server.datagramChannels.open(id)
     #expect(throws: Failure.self) { try client.datagramChannels.open(id) }
     #expect(near.path == .quicDatagram && near.maximumSize > 1000)
-    #expect([UInt8](repeating: 1, count: near.maximumSize + 1).withUnsafeBytes { near.send($0) } == .tooLarge)
+    #expect(near.send([UInt8](repeating: 1, count: near.maximumSize + 1)) == .tooLarge)
     // Nobody reads: what is more than fits into the queue is dropped, the newest first.
     for number in 0..<70 {
       let packet = [UInt8(number)] + [UInt8](repeating: 0, count: 12)
@@ -42,15 +42,48 @@ struct DatagramChannelTests {
     near.close()
     near.close()
     #expect(ends == 1)
-    #expect([UInt8]([1]).withUnsafeBytes { near.send($0) } == .closed)
+    #expect(near.send([1]) == .closed)
+    // What has arrived is delivered before the peer's end is told, which is not answered.
     far.onClose = { ends += 1 }
     far.peerClosed()
-    #expect(ends == 1 && far.isClosed && far.isClosedByPeer)
+    far.peerClosed()
+    #expect(far.isClosedByPeer && !far.isClosed && far.send([1]) == .closed)
+    let recorder = PacketRecorder()
+    recorder.onPacket = { channel in
+      #expect(!recorder.isEnded)
+      if recorder.packets.count == 10 { channel.readStop() }
+    }
+    far.delegate = recorder
+    far.readStart()
+    pair.test.run("some packets") { recorder.packets.count == 10 }
+    far.readStart()
+    pair.test.run("the end") { recorder.isEnded }
+    #expect(recorder.packets.map(\.first) == (0..<64).map(UInt8.init))
+    #expect(ends == 1 && far.isClosed)
     let last = try client.datagramChannels.open(id)
     client.close()
     pair.test.run("the end") { last.isClosed }
     #expect(last.isClosedByPeer)
     #expect(throws: Failure.self) { try client.datagramChannels.open(id) }
+    pair.close()
+  }
+
+  @Test func tellsThePeerOfItsEndBehindItsPackets() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let id = try #require(DatagramChannelID(streamID: "00112233445566778899aabb"))
+    let channel = try client.datagramChannels.open(id)
+    let before = client.counters.datagramsSent
+    var sent: [UInt64] = []
+    channel.onClose = { sent.append(client.counters.datagramsSent - before) }
+    for _ in 0..<3 { #expect(channel.send([1, 2, 3]) == .taken) }
+    channel.close()
+    // Its id may be used again at once, by a channel whose packets nobody waits for.
+    let next = try client.datagramChannels.open(id)
+    #expect(sent.isEmpty && next.send([4]) == .taken)
+    pair.test.run("the report") { !sent.isEmpty }
+    #expect(sent == [4] || sent == [3])
+    next.close()
     pair.close()
   }
 }

@@ -6,7 +6,7 @@ import Testing
 @testable import RstreamNet
 
 /// Collects what a packet channel tells.
-private final class PacketRecorder: PacketChannelDelegate {
+final class PacketRecorder: PacketChannelDelegate {
   var packets: [[UInt8]] = []
   var pauses = 0
   var drains = 0
@@ -27,7 +27,7 @@ private final class PacketRecorder: PacketChannelDelegate {
 
 extension PacketChannel {
   @discardableResult
-  fileprivate func send(_ packet: [UInt8]) -> PacketOutcome { packet.withUnsafeBytes { send($0) } }
+  func send(_ packet: [UInt8]) -> PacketOutcome { packet.withUnsafeBytes { send($0) } }
 }
 
 struct PacketChannelTests {

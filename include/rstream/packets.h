@@ -20,6 +20,8 @@
  * callback of rstream_packets_on_drain() says that there is room.
  *
  * Packet channels belong to their client: they go on when the tunnel or the control channel they came through has ended.
+ * Only the ends of QUIC datagrams' channels are told through the control channel, at the tunnel's side: after it nobody
+ * there hears that the other side has closed one.
  */
 #ifndef RSTREAM_PACKETS_H
 #define RSTREAM_PACKETS_H
@@ -94,7 +96,8 @@ RSTREAM_API int rstream_packets_read_stop(rstream_packets *packets);
 RSTREAM_API int rstream_packets_send(rstream_packets *packets, const void *packet, size_t len, rstream_error **error);
 
 /**
- * Packets that waited to be sent have left: there is room for more.
+ * Packets that waited to be sent have left: there is room for more. Or the channel has ended, of which
+ * rstream_packets_send() tells.
  * @param packets  the packet channel
  */
 typedef void (*rstream_packets_drain_cb)(rstream_packets *packets, void *data);

@@ -59,6 +59,8 @@ public class PacketChannel: Deferred {
 
   /// What arrived while nobody read and could not be left where it came from.
   private final var arrived = PacketQueue()
+  /// The source has ended, which is told when what has arrived is delivered.
+  private final var isEnding = false
   private final var isDeferred = false
 
   init(_ loop: Loop) { self.loop = loop }
@@ -155,6 +157,7 @@ public class PacketChannel: Deferred {
       if !isClosed { delegate?.packetChannelPaused(self) }
       // Nothing arrives inside the delegate's calls: the rest is still the oldest.
       swap(&waiting, &arrived)
+      tellEnd()
       guard isReading, !isClosed else { return }
     }
     readingChanged()
@@ -162,6 +165,17 @@ public class PacketChannel: Deferred {
   }
 
   final func dropArrived() { arrived.removeAll() }
+
+  /// The other side has ended the channel: nothing arrives any more, and what has arrived is still delivered.
+  final func sourceEnded() {
+    isEnding = true
+    tellEnd()
+  }
+
+  private final func tellEnd() {
+    guard isEnding, arrived.isEmpty, !isClosed else { return }
+    finish()?.packetChannelEnded(self)
+  }
 
   /// Marks the channel as closed and says who is to be told of its end.
   final func finish() -> (any PacketChannelDelegate)? {

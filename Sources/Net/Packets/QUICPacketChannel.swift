@@ -7,7 +7,7 @@ public final class QUICPacketChannel: PacketChannel {
   /// Called once, when this side ends the channel: the peer is to be told elsewhere.
   public var onClose: (() -> Void)?
 
-  /// Whether the channel has ended because the peer or the connection has.
+  /// Whether the channel ends because the peer or the connection has.
   public private(set) var isClosedByPeer = false
 
   private let connection: QUICConnection
@@ -27,7 +27,7 @@ public final class QUICPacketChannel: PacketChannel {
   public override var peer: SocketAddress? { connection.peer }
 
   override func transmit(_ packet: UnsafeRawBufferPointer) -> PacketOutcome {
-    guard connection.isOpen else { return .closed }
+    guard connection.isOpen, !isClosedByPeer else { return .closed }
     guard !isFull else { return .full }
     let memory = loop.takeScratch()
     defer { loop.giveBackScratch(memory) }
@@ -43,17 +43,17 @@ public final class QUICPacketChannel: PacketChannel {
     channels?.remove(self)
     let report = onClose
     onClose = nil
-    report?()
+    // The peer looks for no more datagrams once it knows.
+    if let report { connection.afterDatagrams(report) }
   }
 
   /// The peer has said that the channel is over.
   public func peerClosed() {
-    guard !isClosed else { return }
+    guard !isClosed, !isClosedByPeer else { return }
     isClosedByPeer = true
-    let listener = finish()
     channels?.remove(self)
     onClose = nil
-    listener?.packetChannelEnded(self)
+    sourceEnded()
   }
 
   func connectionEnded(_ failure: Failure) {

@@ -69,6 +69,8 @@ public final class QUICConnection: Deferred, DatagramReceiver {
 
   // Writing.
   var prefersDatagram = false
+  /// Who is told when so many datagrams have left or were dropped, in that order.
+  var leaving: [(count: UInt64, report: () -> Void)] = []
   /// Called when datagrams have left while `isCrowded`, and it is not so any more.
   var onDatagramRoom: (() -> Void)?
   var wasCrowded = false
@@ -542,6 +544,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     failStreams(failure)
     packetChannels?.connectionEnded(failure)
     packetChannels = nil
+    leaving = []
     onDatagramRoom = nil
     listener?.connection(self, ended: failure)
     linger(wasHandshaking)

@@ -31,6 +31,22 @@ extension QUICConnection {
     return true
   }
 
+  /// Calls `report` when the datagrams that wait now have left, or will not: at once when there are none.
+  func afterDatagrams(_ report: @escaping () -> Void) {
+    guard !datagrams.isEmpty else { return report() }
+    leaving.append((goneDatagrams &+ UInt64(datagrams.count), report))
+  }
+
+  /// Tells those who wait for datagrams to leave.
+  func tellGoneDatagrams() {
+    while let next = leaving.first, next.count <= goneDatagrams || datagrams.isEmpty {
+      leaving.removeFirst()
+      next.report()
+    }
+  }
+
+  private var goneDatagrams: UInt64 { counters.datagramsSent &+ datagrams.dropped }
+
   /// Whether half of the room for waiting datagrams is taken; `onDatagramRoom` tells when there is more again.
   var isCrowded: Bool { datagrams.count >= settings.datagramQueue / 2 }
 

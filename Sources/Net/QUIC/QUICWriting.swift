@@ -191,6 +191,7 @@ extension QUICConnection {
       wasCrowded = false
       onDatagramRoom?()
     }
+    tellGoneDatagrams()
     guard !drained.isEmpty || !stopped.isEmpty else { return }
     let (drained, stopped) = (drained, stopped)
     self.drained.removeAll(keepingCapacity: true)

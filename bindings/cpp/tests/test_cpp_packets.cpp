@@ -73,14 +73,13 @@ static rstrm::task<> both_ways(world &world, way way) {
     CHECK_EQ(end->count("anything"), 0U);
   }
 
-  // On a stream the end comes behind the last packet; and it stays the end.
-  const bool has_last = far.path() == "stream";
-  if (has_last) far.send("last").value();
+  // The end comes behind the last packet, and stays the end.
+  far.send("last").value();
   (co_await far.close()).value();
   CHECK(!far && far.max_size() == 0);
   CHECK(far.send("x").code() == std::errc::invalid_argument);
   CHECK((co_await far.read()).code() == std::errc::invalid_argument);
-  if (has_last) CHECK_EQ(rstrm::text((co_await near.read()).value().value()), "last");
+  CHECK_EQ(rstrm::text((co_await near.read()).value().value()), "last");
   CHECK(!(co_await near.read()).value());
   CHECK(!(co_await near.read()).value());
   CHECK(near.send("x").code() == std::errc::broken_pipe);
@@ -187,6 +186,22 @@ static rstrm::task<> too_much(world &world) {
   CHECK(!(co_await far.read()).value());
 }
 
+// Whoever waits for room does not wait for ever when nobody will read any more.
+static rstrm::task<> room_at_the_end(world &world) {
+  auto [control, tunnel, near, far] = co_await join(world.client);
+  const std::string big(60'000, 'b');
+  while (near.send(big)) CHECK(near.count("sent") < 10'000);
+  auto room = near.room();
+  CHECK(!room.await_ready());
+  far = {};
+  (co_await room).value();
+  auto sent = near.send(big);
+  for (; sent || sent.code() == std::errc::resource_unavailable_try_again; sent = near.send(big)) {
+    (co_await near.room()).value();
+  }
+  CHECK(sent.code() == std::errc::broken_pipe || sent.code() == std::errc::connection_reset);
+}
+
 // Dropping an operation loses no packet; closing answers whoever waits.
 static rstrm::task<> dropped(world &world) {
   auto control = (co_await world.client.connect()).value();
@@ -219,7 +234,7 @@ int main() {
     world.loop.run(both_ways(world, way));
     callables(way);
   }
-  for (const auto part : {too_much, dropped}) {
+  for (const auto part : {too_much, room_at_the_end, dropped}) {
     world world;
     world.loop.run(part(world));
   }

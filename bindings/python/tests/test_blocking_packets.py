@@ -71,10 +71,12 @@ def test_whoever_closes_the_other_side_sees_it(client: Client, control: ControlC
     far.send(b"pong")
     assert near.receive() == b"pong"
     closing, other = (near, far) if dialer_closes else (far, near)
+    closing.send(b"last")
     closing.close()
     with pytest.raises(librstream.RstreamError) as closed:
         closing.receive()
     assert closed.value.code == "ERR_RSTREAM_STREAM_CLOSED"
+    assert other.receive() == b"last"
     # The end is the end, however often somebody asks.
     for _ in range(2):
         with pytest.raises(EOFError):

@@ -18,7 +18,8 @@
 //! the callback of rstream_packets_on_drain() says that there is room.
 //!
 //! Packet channels belong to their client: they go on when the tunnel or the control channel they came through has
-//! ended.
+//! ended. Only the ends of QUIC datagrams' channels are told through the control channel, at the tunnel's side:
+//! after it nobody there hears that the other side has closed one.
 use crate::types::*;
 use std::os::raw::{c_char, c_int, c_void};
 
@@ -52,7 +53,8 @@ pub type rstream_packet_cb = Option<
     ),
 >;
 
-/// Packets that waited to be sent have left: there is room for more.
+/// Packets that waited to be sent have left: there is room for more. Or the channel has ended, of which
+/// rstream_packets_send() tells.
 ///
 /// - `packets`: the packet channel
 pub type rstream_packets_drain_cb = Option<unsafe extern "C" fn(packets: *mut rstream_packets, data: *mut c_void)>;

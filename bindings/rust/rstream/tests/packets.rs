@@ -58,7 +58,7 @@ fn packets_both_ways() {
 #[test]
 fn whoever_closes_the_other_side_sees_the_end_once() {
     let world = World::new();
-    for (transport, path, _) in WAYS {
+    for (transport, ..) in WAYS {
         let client = world.client_over(transport);
         for dialer_closes in [true, false] {
             world.on.block_on(async {
@@ -69,15 +69,11 @@ fn whoever_closes_the_other_side_sees_the_end_once() {
                 far.send("pong").unwrap();
                 assert_eq!(receive(&near).await, b"pong");
                 let (closing, other) = if dialer_closes { (near, far) } else { (far, near) };
-                if path == "stream" {
-                    // There the end comes behind the last packet.
-                    closing.send("last").unwrap();
-                }
+                closing.send("last").unwrap();
                 closing.close().await.unwrap();
-                if path == "stream" {
-                    assert_eq!(receive(&other).await, b"last");
-                }
-                // The end stays the end, for callbacks as well, which are called once and then dropped.
+                // The end comes behind the last packet, and stays the end, for callbacks as well, which are called once and then
+                // dropped.
+                assert_eq!(receive(&other).await, b"last");
                 assert_eq!(other.read(Vec::new()).await.unwrap(), None);
                 assert_eq!(other.read(Vec::new()).await.unwrap(), None);
                 let ends = Rc::new(Cell::new(0));
