@@ -26,6 +26,8 @@ public final class Loop {
   public private(set) var isClosed = false
   /// Whether an own loop is inside `run` or `runNoWait`.
   public private(set) var isRunning = false
+  let gathering = StreamGathering()
+  let blocks = BlockPool()
 
   private var isStopping = false
 

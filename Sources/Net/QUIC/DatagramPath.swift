@@ -39,7 +39,20 @@ public protocol DatagramPath: AnyObject {
 public protocol DatagramReceiver: AnyObject {
   /// The packet and the route are borrowed for the call.
   func pathReceived(_ packet: UnsafeRawBufferPointer, ecn: UInt32, _ route: DatagramRoute)
+  /// Packets that have come together and lie one behind the other, each of `size` bytes; the last may be shorter.
+  func pathReceived(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute)
   func pathCanSend()
   /// What came back for an earlier packet; the path goes on.
   func pathFailed(_ failure: Failure)
+}
+
+extension DatagramReceiver {
+  public func pathReceived(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute) {
+    guard size > 0 else { return }
+    var rest = packets
+    while !rest.isEmpty {
+      pathReceived(UnsafeRawBufferPointer(rebasing: rest.prefix(size)), ecn: ecn, route)
+      rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(size))
+    }
+  }
 }

@@ -55,7 +55,7 @@ enum QUICCallbacks {
     }
     table.extend_max_local_streams_bidi = { _, _, user in
       guard let owner = connection(user), !owner.openings.isEmpty else { return 0 }
-      owner.loop.later { [weak owner] in owner?.openWaiting() }
+      owner.loop.later { owner.openWaiting() }
       return 0
     }
   }
@@ -67,11 +67,14 @@ enum QUICCallbacks {
     }
     table.recv_stream_data = { _, flags, _, _, bytes, count, _, user in
       let isLast = flags & UInt32(NGTCP2_STREAM_DATA_FLAG_FIN) != 0
-      stream(user)?.received(UnsafeRawBufferPointer(start: bytes, count: count), withEnd: isLast)
+      withStream(user) { stream in
+        let piece = UnsafeRawBufferPointer(start: bytes, count: count)
+        stream.loop.gathering.append(piece, of: stream, withEnd: isLast)
+      }
       return 0
     }
     table.acked_stream_data_offset = { _, _, _, count, _, user in
-      stream(user)?.acknowledged(Int(clamping: count))
+      withStream(user) { $0.acknowledged(Int(clamping: count)) }
       return 0
     }
     table.extend_max_stream_data = { _, _, _, user, streamUser in
@@ -95,6 +98,13 @@ private func connection(_ user: UnsafeMutableRawPointer?) -> QUICConnection? {
 
 private func stream(_ user: UnsafeMutableRawPointer?) -> QUICStream? {
   user.map { Unmanaged<QUICStream>.fromOpaque($0).takeUnretainedValue() }
+}
+
+/// For what is called with every packet: ngtcp2 knows only streams that the connection keeps, and they need not be counted
+/// once more.
+private func withStream(_ user: UnsafeMutableRawPointer?, _ body: (QUICStream) -> Void) {
+  guard let user else { return }
+  Unmanaged<QUICStream>.fromOpaque(user)._withUnsafeGuaranteedRef { body($0) }
 }
 
 extension QUICConnection {

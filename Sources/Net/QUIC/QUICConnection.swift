@@ -199,7 +199,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   private func begin(_ connection: OpaquePointer) {
     raw = connection
     tls.use(connection)
-    timer = LoopTimer(loop) { [weak self] in self?.expired() }
+    timer = LoopTimer(loop) { [self] in expired() }
   }
 
   deinit {
@@ -266,23 +266,37 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   // MARK: Packets
 
   public func pathReceived(_ packet: UnsafeRawBufferPointer, ecn: UInt32, _ route: DatagramRoute) {
-    guard let raw, state == .handshaking || state == .open else {
-      if state == .closing { answerLate() }
-      return
-    }
+    pathReceived(packet, size: packet.count, ecn: ecn, route)
+  }
+
+  public func pathReceived(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute) {
+    guard size > 0, let first = packets.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
     refusals = 0
     lastHeard = uv_now(loop.uv)
+    let now = rstream_quic_now()
+    for start in stride(from: 0, to: packets.count, by: size) {
+      guard let raw, state == .handshaking || state == .open else {
+        if state == .closing { answerLate() }
+        continue
+      }
+      read(raw, first + start, min(size, packets.count - start), ecn, route, now)
+    }
+    schedule()
+  }
+
+  private func read(
+    _ raw: OpaquePointer, _ packet: UnsafePointer<UInt8>, _ count: Int, _ ecn: UInt32, _ route: DatagramRoute,
+    _ now: UInt64
+  ) {
     var info = ngtcp2_pkt_info(ecn: .init(truncatingIfNeeded: ecn))
     // A client's path has one route, whatever its socket is bound to meanwhile.
     var ngtcp2Route = isServer ? ngtcp2_path(route) : ngtcp2_conn_get_path(raw)?.pointee ?? ngtcp2_path(route)
     depth += 1
     let status = ngtcp2_conn_read_pkt_versioned(
-      raw, &ngtcp2Route, NGTCP2_PKT_INFO_VERSION, &info, packet.baseAddress?.assumingMemoryBound(to: UInt8.self),
-      packet.count, rstream_quic_now())
+      raw, &ngtcp2Route, NGTCP2_PKT_INFO_VERSION, &info, packet, count, now)
     depth -= 1
     if status != 0 { readFailed(status, route) }
     finishCall()
-    schedule()
   }
 
   public func pathCanSend() { schedule() }
@@ -394,7 +408,9 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   }
 
   func flush() {
-    guard let raw, state == .handshaking || state == .open, depth == 0 else { return }
+    guard depth == 0 else { return }
+    loop.gathering.deliver()
+    guard let raw, state == .handshaking || state == .open else { return }
     let failure = writePackets(raw)
     tellWriters()
     if failure != 0 {
@@ -530,6 +546,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
 
   private func end(_ failure: Failure) {
     guard state == .handshaking || state == .open else { return }
+    loop.gathering.deliver()
     let wasHandshaking = state == .handshaking
     state = .closing
     Log.debug("quic", failure.message)

@@ -123,6 +123,37 @@ public final class QUICListener: DatagramReceiver {
 
   // MARK: Packets
 
+  public func pathReceived(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute) {
+    guard size > 0 else { return }
+    var rest = packets
+    while !rest.isEmpty {
+      var taken = size
+      if let latest, let train = Self.train(rest, size, to: latest.id) {
+        taken = train
+        latest.connection.pathReceived(
+          UnsafeRawBufferPointer(rebasing: rest.prefix(train)), size: size, ecn: ecn, route)
+      } else {
+        pathReceived(UnsafeRawBufferPointer(rebasing: rest.prefix(size)), ecn: ecn, route)
+      }
+      rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(taken))
+    }
+  }
+
+  /// How many bytes at the front are packets of open connections (short headers) to one connection ID; nil for none.
+  private static func train(_ packets: UnsafeRawBufferPointer, _ size: Int, to id: ConnectionID) -> Int? {
+    let header = 1 + ConnectionID.ownCount
+    guard let bytes = packets.baseAddress, min(size, packets.count) > header, packets[0] & 0x80 == 0,
+      ConnectionID(UnsafeRawBufferPointer(rebasing: packets[1..<header])) == id
+    else { return nil }
+    var end = size
+    while end + header < packets.count, packets[end] & 0x80 == 0,
+      memcmp(bytes + 1, bytes + end + 1, ConnectionID.ownCount) == 0
+    {
+      end += size
+    }
+    return min(end, packets.count)
+  }
+
   public func pathReceived(_ packet: UnsafeRawBufferPointer, ecn: UInt32, _ route: DatagramRoute) {
     guard let bytes = packet.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
     var header = ngtcp2_version_cid()

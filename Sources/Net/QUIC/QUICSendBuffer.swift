@@ -6,7 +6,7 @@ import CQUIC
 struct QUICSendBuffer {
   /// Bytes of a block: for a message, and for bulk.
   private static let small = 2048 - headerSize
-  private static let large = 65_536 - headerSize
+  private static let large = BlockPool.blockSize - headerSize
   private static let headerSize = MemoryLayout<Block>.stride
 
   private struct Block {
@@ -19,6 +19,7 @@ struct QUICSendBuffer {
     }
   }
 
+  private let pool: BlockPool
   private var first: UnsafeMutablePointer<Block>?
   private var last: UnsafeMutablePointer<Block>?
   /// Where the next byte to be sent is.
@@ -29,6 +30,8 @@ struct QUICSendBuffer {
   private(set) var unsent = 0
   /// Sent and not acknowledged.
   private(set) var inFlight = 0
+
+  init(_ pool: BlockPool) { self.pool = pool }
 
   var isEmpty: Bool { unsent == 0 && inFlight == 0 }
 
@@ -49,10 +52,10 @@ struct QUICSendBuffer {
   }
 
   private mutating func addBlock(for count: Int) {
-    let capacity = count > Self.small ? Self.large : Self.small
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: Self.headerSize + capacity, alignment: 16)
+    let isLarge = count > Self.small
+    let raw = isLarge ? pool.take() : .allocate(byteCount: Self.headerSize + Self.small, alignment: 16)
     let block = raw.bindMemory(to: Block.self, capacity: 1)
-    block.initialize(to: Block(next: nil, capacity: capacity))
+    block.initialize(to: Block(next: nil, capacity: isLarge ? Self.large : Self.small))
     if let last {
       last.pointee.next = block
     } else {
@@ -64,6 +67,11 @@ struct QUICSendBuffer {
       current = block
       currentOffset = 0
     }
+  }
+
+  private func giveBack(_ block: UnsafeMutablePointer<Block>) {
+    let memory = UnsafeMutableRawPointer(block)
+    if block.pointee.capacity == Self.large { pool.giveBack(memory) } else { memory.deallocate() }
   }
 
   /// Writes where the unsent bytes are. Returns the number of pieces, and of the bytes in them.
@@ -113,7 +121,7 @@ struct QUICSendBuffer {
       }
       first = next
       acknowledgedOffset = 0
-      UnsafeMutableRawPointer(block).deallocate()
+      giveBack(block)
     }
     if isEmpty { removeAll() }
   }
@@ -127,7 +135,7 @@ struct QUICSendBuffer {
   mutating func removeAll() {
     while let block = first {
       first = block.pointee.next
-      UnsafeMutableRawPointer(block).deallocate()
+      giveBack(block)
     }
     last = nil
     current = nil

@@ -138,6 +138,7 @@ public final class QUICSocket: DatagramPath {
         return
       }
       for index in 0..<Int(count) { deliver(messages + index) }
+      loop.gathering.deliver()
       if count < Int32(RSTREAM_DATAGRAM_MESSAGES) { return }
     }
   }
@@ -153,13 +154,7 @@ public final class QUICSocket: DatagramPath {
       local: local, knowsLocal ? message.pointee.local_length : ownLength, remote: remote,
       message.pointee.remote_length)
     let all = UnsafeRawBufferPointer(start: message.pointee.bytes, count: message.pointee.length)
-    let size = message.pointee.segment
-    var start = 0
-    while start < all.count, size > 0, let receiver {
-      let end = min(start + size, all.count)
-      receiver.pathReceived(UnsafeRawBufferPointer(rebasing: all[start..<end]), ecn: message.pointee.ecn, route)
-      start = end
-    }
+    receiver?.pathReceived(all, size: message.pointee.segment, ecn: message.pointee.ecn, route)
   }
 
   private static let remoteOffset = MemoryLayout<rstream_datagrams>.offset(of: \.remote) ?? 0
@@ -204,10 +199,9 @@ public final class QUICSocket: DatagramPath {
   }
 
   private func sendBatch(_ bytes: UnsafeRawBufferPointer, _ size: Int, _ ecn: UInt32, _ route: DatagramRoute) -> Int {
-    isConnected
-      ? rstream_datagram_send(descriptor, bytes.baseAddress, bytes.count, size, ecn, nil, 0, nil)
-      : rstream_datagram_send(
-        descriptor, bytes.baseAddress, bytes.count, size, ecn, route.remote, route.remoteLength, route.local)
+    rstream_datagram_send(
+      descriptor, bytes.baseAddress, bytes.count, size, ecn, isConnected ? 1 : 0, route.remote, route.remoteLength,
+      route.local)
   }
 
   /// Too large packets are lost: probes for the path MTU are meant to be. So is what the network does not take just now.

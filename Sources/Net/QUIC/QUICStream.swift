@@ -16,7 +16,7 @@ public final class QUICStream: ByteChannel {
   var isPending = false
   /// Whether the peer has to give credit first.
   var isBlocked = false
-  private(set) var buffer = QUICSendBuffer()
+  private(set) var buffer: QUICSendBuffer
   /// Bytes that arrived while nobody read.
   private var held = ByteQueue()
   private var endReceived = false
@@ -30,6 +30,7 @@ public final class QUICStream: ByteChannel {
   init(_ connection: QUICConnection, id: Int64) {
     self.connection = connection
     self.id = id
+    buffer = QUICSendBuffer(connection.loop.blocks)
     super.init(connection.loop)
   }
 
@@ -191,6 +192,7 @@ public final class QUICStream: ByteChannel {
 
   /// The peer has reset its direction.
   func wasReset(_ code: UInt64) {
+    loop.gathering.deliver(of: self)
     guard !isClosed else { return }
     let failure = Failure(UV_ECONNRESET.rawValue, "QUIC stream: reset by the peer (code \(code))")
     fail(failure)

@@ -90,8 +90,9 @@ extension QUICConnection {
       }
     }
     guard let stream else { return }
+    loop.gathering.deliver(of: stream)
     forget(stream)
-    loop.later { [weak self] in self?.closeWhenFinished() }
+    loop.later { [self] in closeWhenFinished() }
   }
 
   private func forget(_ stream: QUICStream) {

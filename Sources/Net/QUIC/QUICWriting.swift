@@ -9,8 +9,8 @@ extension QUICConnection {
   /// What the kernel takes at once: bytes, and packets (UDP_MAX_SEGMENTS).
   private static let batchBytes = 65_000
   private static let batchPackets = 64
-  /// Packets that one connection makes before others get their turn.
-  private static let packetsPerTurn = 128
+  /// What one connection sends before others get their turn, in bursts (RFC 9002, section 7.7).
+  private static let quantaPerTurn = 4
 
   /// Packets of one size that wait to be sent together.
   private struct Batch {
@@ -33,30 +33,36 @@ extension QUICConnection {
     defer { depth -= 1 }
     let now = rstream_quic_now()
     let largest = min(ngtcp2_conn_get_max_tx_udp_payload_size(raw), Self.batchBytes)
-    let quantum = max(ngtcp2_conn_get_send_quantum(raw), largest)
     var batch = Batch()
-    var total = 0
-    var count = 0
-    var status: Int32 = 0
-    while status == 0 {
-      if total >= quantum || count >= Self.packetsPerTurn || batch.end + largest > scratch.count {
-        schedule()
-        break
+    for _ in 0..<Self.quantaPerTurn {
+      let quantum = min(max(ngtcp2_conn_get_send_quantum(raw), largest), Self.batchBytes)
+      batch.start = 0
+      batch.end = 0
+      var isMore = true
+      while isMore, batch.end + largest <= quantum {
+        let status = addPacket(raw, to: &batch, memory, largest, now)
+        if status < 0 { return status }
+        isMore = status > 0
       }
-      let route = 1 - batch.route
-      var info = ngtcp2_pkt_info()
-      let written = makePacket(raw, routes + route, &info, memory + batch.end, largest, now)
-      guard written > 0 else {
-        status = Int32(clamping: written)
-        break
-      }
-      total += written
-      count += 1
-      status = add(written, route, UInt32(info.ecn), to: &batch, memory)
+      let status = send(&batch, memory)
+      // Too early after these ngtcp2 makes no more packets.
+      if batch.end > 0 { ngtcp2_conn_update_pkt_tx_time(raw, now) }
+      if status < 0 || !isMore || path.isBlocked { return status }
     }
-    if status == 0 { status = send(&batch, memory) }
-    if total > 0 { ngtcp2_conn_update_pkt_tx_time(raw, now) }
-    return status
+    schedule()
+    return 0
+  }
+
+  /// Makes a packet at the end of the batch. Returns its size, 0 when there is nothing to send now, or an error.
+  private func addPacket(
+    _ raw: OpaquePointer, to batch: inout Batch, _ memory: UnsafeMutablePointer<UInt8>, _ largest: Int, _ now: UInt64
+  ) -> Int32 {
+    let route = 1 - batch.route
+    var info = ngtcp2_pkt_info()
+    let written = Int32(clamping: makePacket(raw, routes + route, &info, memory + batch.end, largest, now))
+    guard written > 0 else { return written }
+    let status = add(Int(written), route, UInt32(info.ecn), to: &batch, memory)
+    return status < 0 ? status : written
   }
 
   /// Adds a packet that lies at the end of the batch; sends what is full or does not go together.
@@ -68,7 +74,7 @@ extension QUICConnection {
     var status: Int32 = 0
     if batch.packets > 0 {
       let fits =
-        count <= batch.size && ecn == batch.ecn && batch.end - batch.start + count <= Self.batchBytes
+        count <= batch.size && ecn == batch.ecn
         && ngtcp2_path_eq(&routes[batch.route].path, &routes[route].path) != 0
       if !fits { status = send(&batch, memory) }
     }

@@ -165,8 +165,8 @@ static struct cmsghdr *add_local(struct msghdr *header, struct cmsghdr *last, co
   return add(header, last, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
 }
 
-long rstream_datagram_send(int fd, const void *bytes, size_t length, size_t segment, uint32_t ecn, const void *remote,
-                           socklen_t remote_length, const void *local) {
+long rstream_datagram_send(int fd, const void *bytes, size_t length, size_t segment, uint32_t ecn, int connected,
+                           const void *remote, socklen_t remote_length, const void *local) {
   struct iovec vector = {(void *)bytes, length};
   control room;
   struct msghdr header = {0};
@@ -178,13 +178,10 @@ long rstream_datagram_send(int fd, const void *bytes, size_t length, size_t segm
   header.msg_control = &room;
   header.msg_controllen = sizeof room;
   if (remote_length > sizeof target) return -EINVAL;
-  if (remote) {
-    memcpy(&target, remote, remote_length);
+  memcpy(&target, remote, remote_length);
+  if (!connected) {
     header.msg_name = &target;
     header.msg_namelen = remote_length;
-  } else {
-    socklen_t size = sizeof target;
-    if (ecn && getpeername(fd, (struct sockaddr *)&target, &size) != 0) ecn = 0;
   }
   if (ecn) {
     int value = (int)ecn;
@@ -197,7 +194,7 @@ long rstream_datagram_send(int fd, const void *bytes, size_t length, size_t segm
     uint16_t size = (uint16_t)segment;
     last = add(&header, last, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size);
   }
-  if (local) {
+  if (!connected) {
     socklen_t size = ((const struct sockaddr *)local)->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                                                              : sizeof(struct sockaddr_in);
     memcpy(&source, local, size);

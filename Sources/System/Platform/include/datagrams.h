@@ -37,9 +37,9 @@ void rstream_datagram_buffers(int fd, int wanted, int *receive, int *send);
  * `port` is that of the socket, for the own addresses. Returns the count or -errno. */
 int rstream_datagram_receive(int fd, uint8_t *memory, rstream_datagrams *messages, uint16_t port);
 
-/* Sends packets of `segment` bytes each that lie one behind the other; the last may be shorter. `remote` is NULL on
- * connected sockets, `local` where the system may choose. Returns the count of bytes or -errno. */
-long rstream_datagram_send(int fd, const void *bytes, size_t length, size_t segment, uint32_t ecn, const void *remote,
-                           socklen_t remote_length, const void *local);
+/* Sends packets of `segment` bytes each that lie one behind the other; the last may be shorter. The addresses are those
+ * of the peer and of this side, which `connected` sockets know themselves. Returns the count of bytes or -errno. */
+long rstream_datagram_send(int fd, const void *bytes, size_t length, size_t segment, uint32_t ecn, int connected,
+                           const void *remote, socklen_t remote_length, const void *local);
 
 #endif
