@@ -14,7 +14,7 @@ public struct QUICSettings: Sendable {
   public var handshakeTimeout: UInt64 = 10_000
   public var congestionControl = CongestionControl.cubic
   /// Streams of each kind that the peer may have open at once.
-  public var streams: UInt64 = 1024
+  public var streams: UInt64 = 16_384
   public var unidirectionalStreams: UInt64 = 0
   /// What a stream and a connection may send unread at first, and at most once they are read as fast as they send.
   public var streamWindow: UInt64 = 262_144
