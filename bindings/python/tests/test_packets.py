@@ -67,6 +67,24 @@ async def test_who_does_not_wait_loses_packets_and_knows(client: Client, control
     far.close()
 
 
+async def test_a_sender_hears_of_the_end_though_nothing_is_received(client: Client, control: ControlChannel) -> None:
+    near, far = await ends(client, control)
+    # As many as wait for the receiver here, and more that it has not read.
+    for _ in range(200):
+        await far.send(bytes(1000))
+    await until(lambda: len(near._open()[1].packets) >= 64)
+    far.close()
+    await far.wait_closed()
+
+    async def send() -> None:
+        while True:
+            await near.send(bytes(60_000))
+
+    with pytest.raises((EOFError, ConnectionError)):
+        await send()
+    near.close()
+
+
 class Recorder(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.packets: list[tuple[bytes, Any]] = []

@@ -7,12 +7,14 @@ import ctypes
 import itertools
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from types import CodeType
+from typing import TYPE_CHECKING, Any
 
 from librstream import _capi
 
 if TYPE_CHECKING:
     from librstream._transport import StreamTransport
+    from librstream.errors import RstreamError
     from librstream.packets import PacketTransport
 
 _NO_PLAIN = _capi.PlainCallback()
@@ -30,52 +32,91 @@ class Callbacks:
         self.readers: dict[int, StreamTransport] = {}
         self.receivers: dict[int, PacketTransport] = {}
         self._numbers = itertools.count(1)
-        once, always, readers, receivers = self.once, self.always, self.readers, self.receivers
-        borrowed_error = library.borrowed_error
+        self._report = report
+        # By their code and what tells those of the same code apart.
+        self._functions: dict[tuple[CodeType, int], Callable[..., None]] = {}
+        once, always = self.once, self.always
         event_json = library.event_json
-        string_at = ctypes.string_at
 
-        def plain(number: int | None) -> None:
-            try:
-                call = once.pop(number or 0, None)
-                if call is not None:
-                    call()
-            except BaseException as error:
-                report(error)
+        def lent(error: int | None) -> RstreamError | None:
+            return library.borrowed_error(error) if error else None
 
-        def result(handle: int | None, error: int | None, number: int | None) -> None:
+        self.plain = _capi.PlainCallback(self._calling(once.pop, lambda _: ()))
+        self.result = _capi.ResultCallback(self._calling(once.pop, lambda handle, error, _: (handle, lent(error))))
+        self.event = _capi.ResultCallback(self._calling(always.get, lambda _handle, error, _: (lent(error),)))
+        self.stop = _capi.StopCallback(self._calling(once.pop, lambda _engine, _: ()))
+        self.drained = _capi.StopCallback(self._calling(always.get, lambda _packets, _: ()))
+        self.happened = _capi.EventCallback(
+            self._calling(always.get, lambda _watch, event, _: (event_json(event) or b"{}",))
+        )
+        self.answered = _capi.CheckCallback(self._calling(once.pop, lambda error, _: (None, lent(error))))
+        self.doctor_end = _capi.DoctorEndCallback(self._calling(once.pop, lambda worst, _: (worst,)))
+        self.forward = _capi.ForwardCallback(
+            self._calling(
+                always.get,
+                lambda _tunnel, event, peer, bytes_in, bytes_out, error, _: (
+                    *(event, _capi.text(peer), bytes_in, bytes_out),
+                    lent(error),
+                ),
+            )
+        )
+        self.doctor_check = _capi.DoctorCheckCallback(
+            self._calling(
+                always.get,
+                lambda name, status, microseconds, detail, advice, _: (
+                    *(_capi.text(name), status, microseconds),
+                    *(_capi.text(detail), _capi.optional_text(advice)),
+                ),
+            )
+        )
+        self.stream = _capi.StreamCallback(self._incoming(library.stream_reset))
+        self.packets = _capi.StreamCallback(self._incoming(library.packets_close))
+        self.read = _capi.ReadCallback(self._reading(library))
+        self.packet = _capi.ReadCallback(self._receiving(library))
+
+    def _calling(
+        self, find: Callable[[int, None], Callable[..., None] | None], made_for: Callable[..., tuple[object, ...]]
+    ) -> Callable[..., None]:
+        """A C function whose last argument is the number of a call; ``made_for`` makes the
+        call's arguments of the function's."""
+        report = self._report
+
+        def called(*given: Any) -> None:
             try:
-                call = once.pop(number or 0, None)
+                call = find(given[-1] or 0, None)
                 if call is not None:
-                    call(handle, borrowed_error(error) if error else None)
+                    call(*made_for(*given))
             except BaseException as failure:
                 report(failure)
 
-        def event(_handle: int | None, error: int | None, number: int | None) -> None:
-            try:
-                call = always.get(number or 0)
-                if call is not None:
-                    call(borrowed_error(error) if error else None)
-            except BaseException as failure:
-                report(failure)
+        self._functions[called.__code__, id(made_for)] = called
+        return called
 
-        def stream(_tunnel: int | None, handle: int, number: int | None) -> None:
+    def _incoming(self, made_for: Callable[..., int]) -> Callable[..., None]:
+        """A C function that is given what has come in by a tunnel, which ``made_for`` ends
+        when nobody takes it."""
+        always, report = self.always, self._report
+
+        def came(*given: Any) -> None:
             try:
+                _, handle, number = given
                 call = always.get(number or 0)
                 if call is None:
-                    library.stream_reset(handle, _NO_PLAIN, None)
+                    made_for(handle, _NO_PLAIN, None)
                 else:
                     call(handle)
             except BaseException as failure:
                 report(failure)
 
-        def read(
-            _stream: int | None,
-            address: int | None,
-            length: int,
-            error: int | None,
-            number: int | None,
-        ) -> None:
+        self._functions[came.__code__, id(made_for)] = came
+        return came
+
+    def _reading(self, library: _capi.Library) -> Callable[..., None]:
+        """The C function that is given a stream's bytes."""
+        readers, report = self.readers, self._report
+        borrowed_error, string_at = library.borrowed_error, ctypes.string_at
+
+        def read(_stream: int | None, address: int | None, length: int, error: int | None, number: int | None) -> None:
             try:
                 reader = readers.get(number or 0)
                 if reader is None:
@@ -89,22 +130,16 @@ class Callbacks:
             except BaseException as failure:
                 report(failure)
 
-        def packets(_tunnel: int | None, handle: int, number: int | None) -> None:
-            try:
-                call = always.get(number or 0)
-                if call is None:
-                    library.packets_close(handle, _NO_PLAIN, None)
-                else:
-                    call(handle)
-            except BaseException as failure:
-                report(failure)
+        self._functions[read.__code__, id(None)] = read
+        return read
+
+    def _receiving(self, library: _capi.Library) -> Callable[..., None]:
+        """The C function that is given a channel's packets."""
+        receivers, report = self.receivers, self._report
+        borrowed_error, string_at = library.borrowed_error, ctypes.string_at
 
         def packet(
-            _packets: int | None,
-            address: int | None,
-            length: int,
-            error: int | None,
-            number: int | None,
+            _packets: int | None, address: int | None, length: int, error: int | None, number: int | None
         ) -> None:
             try:
                 receiver = receivers.get(number or 0)
@@ -117,99 +152,8 @@ class Callbacks:
             except BaseException as failure:
                 report(failure)
 
-        def drained(_packets: int | None, number: int | None) -> None:
-            try:
-                call = always.get(number or 0)
-                if call is not None:
-                    call()
-            except BaseException as failure:
-                report(failure)
-
-        def forward(
-            _tunnel: int | None,
-            event: int,
-            peer: bytes | None,
-            bytes_in: int,
-            bytes_out: int,
-            error: int | None,
-            number: int | None,
-        ) -> None:
-            try:
-                call = always.get(number or 0)
-                if call is not None:
-                    failure = borrowed_error(error) if error else None
-                    call(event, _capi.text(peer), bytes_in, bytes_out, failure)
-            except BaseException as failed:
-                report(failed)
-
-        def stop(_engine: int | None, number: int | None) -> None:
-            try:
-                call = once.pop(number or 0, None)
-                if call is not None:
-                    call()
-            except BaseException as error:
-                report(error)
-
-        def happened(_watch: int | None, event: int, number: int | None) -> None:
-            try:
-                call = always.get(number or 0)
-                if call is not None:
-                    call(event_json(event) or b"{}")
-            except BaseException as failure:
-                report(failure)
-
-        def answered(error: int | None, number: int | None) -> None:
-            try:
-                call = once.pop(number or 0, None)
-                if call is not None:
-                    call(None, borrowed_error(error) if error else None)
-            except BaseException as failure:
-                report(failure)
-
-        def doctor_check(
-            name: bytes | None,
-            status: int,
-            microseconds: int,
-            detail: bytes | None,
-            advice: bytes | None,
-            number: int | None,
-        ) -> None:
-            try:
-                call = always.get(number or 0)
-                if call is not None:
-                    call(_capi.text(name), status, microseconds, _capi.text(detail), _capi.optional_text(advice))
-            except BaseException as failure:
-                report(failure)
-
-        def doctor_end(worst: int, number: int | None) -> None:
-            try:
-                call = once.pop(number or 0, None)
-                if call is not None:
-                    call(worst)
-            except BaseException as error:
-                report(error)
-
-        self._report = report
-        functions: tuple[Callable[..., None], ...] = (
-            *(plain, result, event, stream, read, forward, stop),
-            *(happened, answered, doctor_check, doctor_end),
-            *(packets, packet, drained),
-        )
-        self._by_code = {function.__code__: function for function in functions}
-        self.plain = _capi.PlainCallback(plain)
-        self.result = _capi.ResultCallback(result)
-        self.event = _capi.ResultCallback(event)
-        self.stream = _capi.StreamCallback(stream)
-        self.read = _capi.ReadCallback(read)
-        self.forward = _capi.ForwardCallback(forward)
-        self.stop = _capi.StopCallback(stop)
-        self.happened = _capi.EventCallback(happened)
-        self.answered = _capi.CheckCallback(answered)
-        self.doctor_check = _capi.DoctorCheckCallback(doctor_check)
-        self.doctor_end = _capi.DoctorEndCallback(doctor_end)
-        self.packets = _capi.StreamCallback(packets)
-        self.packet = _capi.ReadCallback(packet)
-        self.drained = _capi.StopCallback(drained)
+        self._functions[packet.__code__, id(None)] = packet
+        return packet
 
     def catch(self, raised: sys.UnraisableHookArgs) -> bool:
         """Takes an exception that came before a function was inside its ``try``.
@@ -218,14 +162,16 @@ class Callbacks:
         Ctrl-C would be lost there, and the call with it. True when it was such a one.
         """
         traceback = raised.exc_traceback
-        code = None if traceback is None else traceback.tb_frame.f_code
-        function = None if code is None else self._by_code.get(code)
-        if traceback is None or code is None or function is None or raised.exc_value is None:
+        if traceback is None or raised.exc_value is None:
+            return False
+        code, local = traceback.tb_frame.f_code, traceback.tb_frame.f_locals
+        function = self._functions.get((code, id(local.get("made_for"))))
+        if function is None:
             return False
         self._report(raised.exc_value)
         if traceback.tb_lineno == code.co_firstlineno:
-            local = traceback.tb_frame.f_locals
-            function(*(local[name] for name in code.co_varnames[: code.co_argcount]))
+            given = local.get("given") or (local[name] for name in code.co_varnames[: code.co_argcount])
+            function(*given)
         return True
 
     def number_once(self, call: Callable[..., None]) -> int:

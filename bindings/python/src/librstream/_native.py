@@ -72,31 +72,17 @@ class NativeClient:
     async def dial(self, tunnel: str) -> int:
         """A new ``rstream_stream``, to be ended with end_stream."""
         library = self.driver.library
-        self._streams += 1
-        try:
-            return await self.driver.result(
-                "dial",
-                library.client_dial,
-                self._handle,
-                tunnel.encode(),
-                discard=library.stream_reset,
-            )
-        except BaseException:
-            self._stream_gone()
-            raise
+        return await self._dial(library.client_dial, library.stream_reset, tunnel)
 
     async def dial_packets(self, tunnel: str) -> int:
         """A new ``rstream_packets``, to be ended with end_stream."""
         library = self.driver.library
+        return await self._dial(library.client_dial_packets, library.packets_close, tunnel)
+
+    async def _dial(self, function: Callable[..., int], discard: Callable[..., int], tunnel: str) -> int:
         self._streams += 1
         try:
-            return await self.driver.result(
-                "dial",
-                library.client_dial_packets,
-                self._handle,
-                tunnel.encode(),
-                discard=library.packets_close,
-            )
+            return await self.driver.result("dial", function, self._handle, tunnel.encode(), discard=discard)
         except BaseException:
             self._stream_gone()
             raise

@@ -7,11 +7,11 @@ import asyncio
 import dataclasses
 import weakref
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Literal
 
 from librstream import _capi, diagnosis, inventory
 from librstream._config import ClientOptions, native_config
+from librstream._context import Leaving
 from librstream._native import NativeClient
 from librstream.control import ControlChannel
 from librstream.errors import RuntimeError
@@ -23,7 +23,7 @@ from librstream.types import TLSOptions, TunnelTransport
 from librstream.watch import EventQueue, EventStream, WatchTransport, check_transport
 
 
-class Client:
+class Client(Leaving):
     """Knows an engine and how to reach it.
 
     What is not given comes from the environment (``RSTREAM_ENGINE``,
@@ -419,13 +419,5 @@ class Client:
         if self._closed:
             raise RuntimeError("the client is closed", code="ERR_RSTREAM_CLIENT_CLOSED")
 
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def _leave(self) -> None:
         await self.close()

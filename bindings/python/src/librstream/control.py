@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 from librstream._capi import Library, optional_text, text
+from librstream._context import Leaving
 from librstream._native import NativeClient
 from librstream.errors import RstreamError, RuntimeError, UnsupportedFeatureError
 from librstream.packets import PacketTunnel
@@ -25,7 +25,7 @@ from librstream.types import (
 )
 
 
-class ControlChannel:
+class ControlChannel(Leaving):
     """An open control channel.
 
     It ends with :meth:`close`, and by itself when the engine closes it or is lost;
@@ -255,15 +255,7 @@ class ControlChannel:
         if not self._end.done():
             self._end.set_result(error)
 
-    async def __aenter__(self) -> ControlChannel:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def _leave(self) -> None:
         await self.close()
 
 

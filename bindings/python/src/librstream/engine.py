@@ -8,10 +8,10 @@ import ctypes
 import tempfile
 from collections.abc import Mapping
 from os import PathLike, fspath
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from librstream._capi import optional_text
+from librstream._context import Leaving
 from librstream._driver import Driver
 from librstream.client import Client
 from librstream.errors import RuntimeError
@@ -25,7 +25,7 @@ _DEFAULTS = {
 }
 
 
-class Engine:
+class Engine(Leaving):
     """An engine on the running asyncio loop.
 
     ::
@@ -163,16 +163,11 @@ class Engine:
             self._state_dir.cleanup()
             self._state_dir = None
 
-    async def __aenter__(self) -> Engine:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def _leave(self) -> None:
         await self.stop()
 
     # What clients need to know

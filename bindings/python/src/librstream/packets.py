@@ -8,10 +8,10 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from librstream._capi import text
+from librstream._channel import Channel
 from librstream._native import NativeClient
 from librstream.errors import RstreamError, RuntimeError
 from librstream.tunnel import Tunnel
@@ -102,13 +102,18 @@ class PacketTransport(asyncio.DatagramTransport):
 
     # Sending
 
+    def transmit(self, data: Any) -> int:
+        """Sends a packet, or not: what the C library says to it."""
+        if self._closing:
+            return -errno.EPIPE
+        packet = data if type(data) is bytes else bytes(data)
+        code = int(self._library.packets_send(self._handle, packet, len(packet), None))
+        self._driver.begin_tick()
+        return code
+
     def sendto(self, data: Any, addr: Any = None) -> None:
         """Sends a packet; ``addr`` is not looked at: a channel has one other end."""
-        packet = data if type(data) is bytes else bytes(data)
-        if self._closing:
-            return
-        code = self._library.packets_send(self._handle, packet, len(packet), None)
-        self._driver.begin_tick()
+        code = self.transmit(data)
         if code >= 0:
             return
         if code == -errno.EAGAIN:
@@ -117,7 +122,11 @@ class PacketTransport(asyncio.DatagramTransport):
             if self._protocol is not None:
                 self._protocol.error_received(OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE)))
         elif code != -errno.EPIPE:
-            self._end(self._library.code_error(code, "send a packet"))
+            self.broken(code)
+
+    def broken(self, code: int) -> None:
+        """Sending has failed, and nothing comes any more."""
+        self._end(self._library.code_error(code, "send a packet"))
 
     @property
     def is_full(self) -> bool:
@@ -222,35 +231,24 @@ class _Receiver(asyncio.DatagramProtocol):
         await waiter
 
 
-class PacketChannel:
+class PacketChannel(Channel):
     """Packets each way, each as it was sent.
 
     Instead of :meth:`send` and :meth:`receive` one may join it to a protocol
     (:meth:`use_protocol`), as long as nothing was sent or received.
     """
 
+    _kind = "packet channel"
+
     def __init__(self, native: NativeClient, handle: int) -> None:
         library = native.driver.library
-        self._native = native
-        self._handle: int | None = handle
-        self._peer = text(library.packets_peer(handle))
-        self._id = text(library.packets_stream_id(handle))
+        super().__init__(native, handle, text(library.packets_peer(handle)), text(library.packets_stream_id(handle)))
         self._path = text(library.packets_path(handle))
         self._transport: PacketTransport | None = None
         self._receiver: _Receiver | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} peer={self._peer!r} id={self._id!r} path={self._path!r}>"
-
-    @property
-    def peer(self) -> str:
-        """Address of the remote end as the engine reported it, "" when unknown."""
-        return self._peer
-
-    @property
-    def id(self) -> str:
-        """The engine's id of the stream that the channel is, "" when unknown."""
-        return self._id
 
     @property
     def path(self) -> str:
@@ -279,14 +277,8 @@ class PacketChannel:
 
     def _take(self, protocol: asyncio.DatagramProtocol) -> PacketTransport:
         self._native.driver.check_usable()
-        handle, self._handle = self._handle, None
-        if handle is None:
-            raise RuntimeError("the packet channel is closed or in use", code="ERR_RSTREAM_STREAM_CLOSED")
-        extra = {
-            "peername": (self._peer, 0) if self._peer else None,
-            "stream_id": self._id,
-            "path": self._path,
-        }
+        handle = self._give_handle("use the packet channel")
+        extra = {**self._extra(), "path": self._path}
         self._transport = PacketTransport(self._native, handle, protocol, extra)
         return self._transport
 
@@ -310,9 +302,13 @@ class PacketChannel:
             raise self._end_of(receiver)
         if len(packet) > transport.max_size:
             raise OSError(errno.EMSGSIZE, f"a packet of {len(packet)} bytes: at most {transport.max_size} can be sent")
-        is_full = transport.is_full
-        transport.sendto(packet)
-        return not is_full
+        code = transport.transmit(packet)
+        if code == -errno.EPIPE:
+            raise self._end_of(receiver)
+        if code < 0 and code != -errno.EAGAIN:
+            transport.broken(code)
+            raise self._native.driver.library.code_error(code, "send a packet")
+        return code >= 0
 
     async def send(self, packet: bytes | bytearray | memoryview) -> None:
         """Sends a packet, when there is room for it.
@@ -371,7 +367,7 @@ class PacketChannel:
         if self._transport is not None:
             self._transport.close()
         elif self._handle is not None:
-            handle, self._handle = self._handle, None
+            handle = self._give_handle("close the packet channel")
             if self._native.driver.is_usable:
                 self._native.end_stream(self._native.driver.library.packets_close, handle)
 
@@ -383,18 +379,6 @@ class PacketChannel:
         """Waits until a channel that was closed is gone."""
         if self._receiver is not None:
             await asyncio.shield(self._receiver.lost)
-
-    async def __aenter__(self) -> PacketChannel:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
-        await self.wait_closed()
 
 
 class PacketTunnel(Tunnel[PacketChannel]):

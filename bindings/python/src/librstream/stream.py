@@ -9,14 +9,14 @@ import ctypes
 import socket
 import warnings
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Any, TypeVar
 
 from librstream._capi import text
+from librstream._channel import Channel
 from librstream._native import NativeClient
 from librstream._reader import ChunkReader, ReaderProtocol
 from librstream._transport import Data, StreamTransport
-from librstream.errors import RstreamError, RuntimeError
+from librstream.errors import RstreamError
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
@@ -24,7 +24,7 @@ _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 _READER_LIMIT = 256 * 1024
 
 
-class RstreamStream:
+class RstreamStream(Channel):
     """A byte stream each way, with half close.
 
     It reads and writes like the :class:`asyncio.StreamReader` and
@@ -37,12 +37,11 @@ class RstreamStream:
     an orderly way.
     """
 
+    _kind = "stream"
+
     def __init__(self, native: NativeClient, handle: int) -> None:
         library = native.driver.library
-        self._native = native
-        self._handle: int | None = handle
-        self._peer = text(library.stream_peer(handle))
-        self._id = text(library.stream_id(handle))
+        super().__init__(native, handle, text(library.stream_peer(handle)), text(library.stream_id(handle)))
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._transport: StreamTransport | None = None
@@ -50,16 +49,6 @@ class RstreamStream:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} peer={self._peer!r} id={self._id!r}>"
-
-    @property
-    def peer(self) -> str:
-        """Address of the remote end as the engine reported it, "" when unknown."""
-        return self._peer
-
-    @property
-    def id(self) -> str:
-        """The engine's id of the stream, "" when unknown."""
-        return self._id
 
     @property
     def reader(self) -> asyncio.StreamReader:
@@ -89,18 +78,8 @@ class RstreamStream:
     def _take(self, protocol: asyncio.BaseProtocol) -> StreamTransport:
         self._native.driver.check_usable()
         handle = self._give_handle("use the stream")
-        extra: dict[str, Any] = {
-            "peername": (self._peer, 0) if self._peer else None,
-            "stream_id": self._id,
-        }
-        self._transport = StreamTransport(self._native, handle, protocol, extra)
+        self._transport = StreamTransport(self._native, handle, protocol, self._extra())
         return self._transport
-
-    def _give_handle(self, attempt: str) -> int:
-        handle, self._handle = self._handle, None
-        if handle is None:
-            raise RuntimeError(f"{attempt}: the stream is closed or in use", code="ERR_RSTREAM_STREAM_CLOSED")
-        return handle
 
     def use_protocol(self, factory: Callable[[], _Protocol]) -> tuple[StreamTransport, _Protocol]:
         """Joins the stream to a protocol of the caller's, as
@@ -226,18 +205,6 @@ class RstreamStream:
                 await self._writer.wait_closed()
         elif self._ended is not None:
             await asyncio.shield(self._ended)
-
-    async def __aenter__(self) -> RstreamStream:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
-        await self.wait_closed()
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:

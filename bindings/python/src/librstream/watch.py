@@ -10,9 +10,9 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Literal, get_args
 
+from librstream._context import Leaving
 from librstream._native import NativeClient
 from librstream.errors import RstreamError, RuntimeError, UnsupportedFeatureError
 from librstream.inventory import CLIENTS, TUNNELS, ClientFilters, TunnelFilters, native_filters
@@ -52,7 +52,7 @@ class Event:
     object: Mapping[str, builtins.object] | None
 
 
-class EventStream:
+class EventStream(Leaving):
     """The events of one watch, for ``async for`` and ``async with``.
 
     It begins when the first event is asked for, and ends with :meth:`aclose`, with its
@@ -109,15 +109,7 @@ class EventStream:
         if self._queue is not None:
             self._queue.finish(RuntimeError("watch: the client is closed", code="ERR_RSTREAM_CLIENT_CLOSED"))
 
-    async def __aenter__(self) -> EventStream:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def _leave(self) -> None:
         await self.aclose()
 
     def __del__(self) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from librstream._context import Leaving
 from librstream.asgi._types import VERSION, ASGIApplication, Message
 
 logger = logging.getLogger("librstream.asgi")
@@ -15,7 +15,7 @@ logger = logging.getLogger("librstream.asgi")
 LifespanMode = Literal["auto", "on", "off"]
 
 
-class Lifespan:
+class Lifespan(Leaving):
     """Startup on entry and shutdown on exit.
 
     Attributes:
@@ -36,7 +36,7 @@ class Lifespan:
         self._failure: str | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Lifespan:
+    async def __aenter__(self) -> Self:
         if self._mode == "off":
             self.state = None
             return self
@@ -52,12 +52,7 @@ class Lifespan:
             raise RuntimeError(f"the application did not start: {self._failure}")
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def _leave(self) -> None:
         task = self._task
         if task is None or task.done():
             return
