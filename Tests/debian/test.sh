@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The Debian packages: built twice with the same bytes, clean for lintian, installed, used and purged in a fresh Debian 12,
-# and its service started there by systemd. With DEB_RELEASES="bookworm trixie" the same in Debian 13, where they are
-# built from source too.
+# and its service started there by systemd. With DEB_RELEASES="bookworm trixie" the same in Debian 13, with packages that
+# are built there: it has other versions of libraries, ngtcp2 and nghttp3 among them.
 #
 # The Debian systems are folders below build/roots and take root. DEB_ROOTS=no leaves them out, DEB_MIRROR names another
 # mirror than that of this machine's apt.
@@ -29,7 +29,10 @@ quietly() {
   }
 }
 
-packages() { find build/deb -maxdepth 1 -name '*.deb' ! -name '*-dbgsym_*' | sort; }
+# Where the packages of the release are that is being looked at.
+folder=build/deb
+
+packages() { find "$folder" -maxdepth 1 -name '*.deb' ! -name '*-dbgsym_*' | sort; }
 names() { packages | xargs -n 1 basename | cut -d _ -f 1; }
 
 # What the packages and their tests need of Debian: the -dev packages bring the libraries.
@@ -132,7 +135,8 @@ SCRIPT
   }
 }
 
-# Builds the packages in root $1 with what its Debian has and with this machine's Swift toolchain; the C tests run.
+# Builds the packages in root $1 with what its Debian has and with this machine's Swift toolchain, and puts them into
+# folder $2; the C tests run.
 build_from_source() {
   local root=$1 toolchain
   toolchain=$(dirname "$(dirname "$(realpath "$(command -v swift)")")")
@@ -144,6 +148,9 @@ build_from_source() {
     apt-get install -q -y --no-install-recommends build-essential
     apt-get build-dep -q -y --no-install-recommends /build/source'
   quietly "deb-build-${root##*/}" enter "$root" sh -euc 'cd /build/source && dpkg-buildpackage --no-sign --build=binary'
+  rm -rf "$2"
+  mkdir "$2"
+  cp "$root"/build/*.deb "$2"
 }
 
 roots_wanted=yes
@@ -177,11 +184,17 @@ if [ "$roots_wanted" != yes ]; then
 fi
 for release in "${releases[@]}"; do
   archive=$(root_archive "$release" "${wanted[@]}")
+  folder=build/deb
+  if [ "$release" != bookworm ]; then
+    unpack_root "$archive" "$roots/$release-building"
+    build_from_source "$roots/$release-building" "build/deb-$release"
+    remove_root "$roots/$release-building"
+    folder=build/deb-$release
+  fi
   unpack_root "$archive" "$roots/$release"
   use_packages "$roots/$release"
   unpack_root "$archive" "$roots/$release-booted"
   use_service "$roots/$release-booted"
-  [ "$release" = bookworm ] || build_from_source "$roots/$release"
   remove_root "$roots/$release"
   remove_root "$roots/$release-booted"
 done

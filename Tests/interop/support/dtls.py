@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DTLS by OpenSSL: a client and a server that echoes, each for one association on a UDP socket."""
+"""DTLS by OpenSSL: a client and a server, each for one association on a UDP socket; the server echoes, or it and the
+client carry the packets of other UDP sockets."""
 
+import select
 import socket
 import threading
 import time
@@ -69,6 +71,33 @@ class DTLSEnd:
     def read(self, timeout=10.0):
         return self._step(lambda: self.tls.recv(65536), timeout)
 
+    def carry(self, plain, peer=None):
+        """Carries packets between the association and a UDP socket, whose peer may be the one that its first comes from."""
+        self._packets.setblocking(False)
+        plain.setblocking(False)
+        while not self.closed.is_set():
+            select.select([self._packets, plain], [], [], _RESEND_SECONDS)
+            try:
+                while True:
+                    data, peer = plain.recvfrom(65536)
+                    self.tls.send(data)
+                    self._flush()
+            except (BlockingIOError, ConnectionRefusedError):
+                pass
+            try:
+                while True:
+                    self.tls.bio_write(self._packets.recv(65536))
+                    while data := self._take():
+                        plain.sendto(data, peer)
+            except (BlockingIOError, ConnectionRefusedError):
+                pass
+
+    def _take(self):
+        try:
+            return self.tls.recv(65536)
+        except SSL.WantReadError:
+            return b""
+
     def close(self):
         self._packets.close()
 
@@ -77,6 +106,28 @@ class DTLSEnd:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Bridge:
+    """A UDP port whose packets travel in an association, which is made at once: the first sender's, and back to it."""
+
+    def __init__(self, *arguments, **options):
+        self._end = connect(*arguments, **options)
+        self.alpn = self._end.alpn
+        self._plain = socket.socket(type=socket.SOCK_DGRAM)
+        self._plain.bind(("127.0.0.1", 0))
+        self.port = self._plain.getsockname()[1]
+        self._thread = threading.Thread(target=self._end.carry, args=(self._plain,), daemon=True)
+        self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._end.closed.set()
+        self._thread.join(5)
+        self._end.close()
+        self._plain.close()
 
 
 def connect(port, ca_file, alpn, server_name="localhost"):
@@ -94,9 +145,10 @@ def connect(port, ca_file, alpn, server_name="localhost"):
 
 
 class DTLSServer:
-    """Echoes what comes from its first client."""
+    """Echoes what comes from its first client, or carries it to a local UDP port."""
 
-    def __init__(self, certificate, key, alpn):
+    def __init__(self, certificate, key, alpn, target=None):
+        self._target = target
         self._context = SSL.Context(SSL.DTLS_SERVER_METHOD)
         self._context.use_certificate_chain_file(certificate)
         self._context.use_privatekey_file(key)
@@ -118,6 +170,9 @@ class DTLSServer:
             end = DTLSEnd(self._packets, self._context, self._closed)
             end.tls.set_accept_state()
             end.shake_hands()
+            if self._target:
+                with socket.socket(type=socket.SOCK_DGRAM) as plain:
+                    end.carry(plain, ("127.0.0.1", self._target))
             while True:
                 end.write(end.read(60))
         except (OSError, SSL.Error):
