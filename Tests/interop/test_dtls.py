@@ -227,3 +227,71 @@ def test_rules_of_dtls_tunnels(dtls_engine):
         assert refusal.value.code == 2000
     tunnel = control.open_tunnel(protocol="dtls", tls_alpns=[ALPN], upstream_tls=True)
     assert tunnel.type.value == "datagram" and tunnel.port.value == dtls_engine.listening["dtls_port"]
+
+
+# -- paths and addresses ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [0.02, 0.1])
+def test_handshakes_on_a_path_that_loses(start_engine, udp_relay, forward, echo, name, loss):
+    engine = start_engine(
+        settings={
+            "dtls.enabled": "true",
+            "dtls.listen_addr": "127.0.0.1:0",
+            "timeouts.handshake_seconds": 60,
+            "timeouts.drain_seconds": 1,
+        }
+    )
+    agent = forward(engine, echo.address, name, ["--udp", "--protocol", "dtls"])
+    relay = udp_relay(engine.listening["dtls_port"]).set(loss=loss)
+    clients = [
+        OpenSSL(
+            *("s_client", "-dtls1_2", "-mtu", "1200", "-connect", f"127.0.0.1:{relay.port}"),
+            *("-servername", agent.tunnel["hostname"], "-CAfile", engine.ca_file, "-verify_return_error"),
+        )
+        for _ in range(12)
+    ]
+    for client in clients:
+        client.wait_for(rb"Verify return code: 0", timeout=60)
+    assert relay.to_server.lost + relay.to_client.lost > 0
+    relay.set(loss=0)
+    for number, client in enumerate(clients):
+        client.say(b"client %d\n" % number)
+        client.wait_for(b"CLIENT %d\n" % number)
+        client.end()
+
+
+def test_a_client_that_starts_over_from_its_port(published, echo):
+    """As after a crash: the new association replaces the old one, of which the agent hears that it has ended."""
+    engine, host, agent = published(echo.address, alpn=None)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for word in (b"one", b"two", b"three"):
+        with consumer(engine, host, "-bind", f"127.0.0.1:{port}") as client:
+            client.wait_for(rb"Verify return code: 0")
+            client.say(word + b"\n")
+            client.wait_for(word.upper() + b"\n")
+    for word in (b"one", b"two"):
+        ended = agent.closed()
+        assert (ended["bytes_in"], ended["error"]) == (len(word) + 1, None)
+    assert len(echo.peers) == 3
+
+
+def test_an_idle_association_ends(start_engine, forward, echo, name):
+    engine = start_engine(
+        settings={
+            "dtls.enabled": "true",
+            "dtls.listen_addr": "127.0.0.1:0",
+            "timeouts.dtls_idle_seconds": 1,
+            "timeouts.drain_seconds": 1,
+        }
+    )
+    agent = forward(engine, echo.address, name, ["--udp", "--protocol", "dtls"])
+    with consumer(engine, agent.tunnel["hostname"]) as client:
+        client.wait_for(rb"Verify return code: 0")
+        client.say(b"hello\n")
+        client.wait_for(rb"HELLO\n")
+        assert agent.closed()["bytes_in"] == 6
+        # close_notify tells the client.
+        assert client.process.wait(10) == 0
