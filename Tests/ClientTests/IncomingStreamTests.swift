@@ -189,9 +189,7 @@ struct IncomingStreamTests {
     connected.engine.connections[0].send(request(tunnel, streamID))
     connected.test.run { !requests(connected.engine).isEmpty }
     let raw = requests(connected.engine)[0].0.detach()
-    let atConsumer = Recorder()
-    raw.delegate = atConsumer
-    raw.readStart()
+    let atConsumer = Recorder(reading: raw)
     raw.write(Array("ping".utf8))
     raw.shutdown()
     connected.test.run { atService.ended }

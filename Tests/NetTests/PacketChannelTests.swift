@@ -92,9 +92,7 @@ struct PacketChannelTests {
   func whatIsNoFrameEndsTheChannel(header: [UInt8]) throws {
     let test = try TestLoop()
     let (raw, channel, recorder) = try pair(test)
-    let peer = Recorder()
-    raw.delegate = peer
-    raw.readStart()
+    let peer = Recorder(reading: raw)
     channel.readStart()
     raw.write([0, 0, 0, 1, 7] + header)
     test.run { recorder.failure != nil && (peer.failure != nil || peer.ended) }
@@ -150,9 +148,7 @@ struct PacketChannelTests {
     #expect(channel.isFull)
     #expect(channel.send([1]) == .full)
     #expect(channel.counters.droppedSending == 2)
-    let peer = Recorder()
-    raw.delegate = peer
-    raw.readStart()
+    let peer = Recorder(reading: raw)
     test.run { recorder.drains > 0 }
     #expect(channel.queuedPackets == 0)
     #expect(channel.send([]) == .taken)
@@ -166,9 +162,7 @@ struct PacketChannelTests {
   @Test func corkedPacketsLeaveTogether() throws {
     let test = try TestLoop()
     let (raw, channel, _) = try pair(test)
-    let peer = Recorder()
-    raw.delegate = peer
-    raw.readStart()
+    let peer = Recorder(reading: raw)
     channel.cork()
     channel.send([1])
     channel.send([2, 2])
@@ -229,9 +223,7 @@ struct PacketSpliceTests {
       #expect(failure == nil)
       counted = (splice.bytesFromA, splice.bytesFromB)
     }
-    let peer = Recorder()
-    raw.delegate = peer
-    raw.readStart()
+    let peer = Recorder(reading: raw)
     raw.write([0, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3])
     var buffer = [UInt8](repeating: 9, count: 16)
     var storage = sockaddr_storage()
@@ -279,9 +271,7 @@ struct PacketSpliceTests {
     let splice = PacketSplice(FramedPacketChannel(lower), try UDPSocketChannel(test.loop, to: service.address)) {
       reason = $1
     }
-    let peer = Recorder()
-    raw.delegate = peer
-    raw.readStart()
+    let peer = Recorder(reading: raw)
     raw.write([0, 0, 0, 1, 1])
     test.run { reason != nil && (peer.failure != nil || peer.ended) }
     #expect(reason?.code == -ECONNREFUSED)

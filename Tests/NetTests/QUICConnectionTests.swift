@@ -151,9 +151,7 @@ struct QUICConnectionTests {
       $0.readStart()
     }
     let stream = try #require(try client.openStream())
-    let recorder = Recorder()
-    stream.delegate = recorder
-    stream.readStart()
+    let recorder = Recorder(reading: stream)
     var updates = 0
     for round in 1...6 {
       stream.write(Array("round \(round);".utf8))

@@ -14,35 +14,20 @@ struct QUICPathTests {
     var settings = QUICSettings()
     settings.congestionControl = control
     let pair = try QUICPair(TestLoop(), settings)
-    var path: ImpairedPath?
-    let (client, _) = try pair.connected(QUICRecorder(), settings) {
-      let impaired = ImpairedPath($0)
-      impaired.loss = loss
-      impaired.corruption = corruption
-      path = impaired
-      return impaired
+    let (client, _, path) = try pair.impaired(QUICRecorder(), settings) {
+      $0.loss = loss
+      $0.corruption = corruption
     }
     let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 11) }
-    let echo = Recorder()
-    echo.onEvent = { recorder, channel in
-      channel.write(recorder.received)
-      recorder.received = []
-      if recorder.ended { channel.shutdown() }
-    }
-    pair.atServer.onStream = {
-      $0.delegate = echo
-      $0.readStart()
-    }
+    pair.echo()
     let stream = try #require(try client.openStream())
-    let recorder = Recorder()
-    stream.delegate = recorder
-    stream.readStart()
+    let recorder = Recorder(reading: stream)
     stream.write(bytes)
     stream.shutdown()
     pair.test.run("the echo") { recorder.ended || recorder.failure != nil }
     #expect(recorder.failure == nil)
     #expect(recorder.received == bytes)
-    #expect((path?.lost ?? 0) > 0 || loss == 0)
+    #expect(path.lost > 0 || loss == 0)
     client.close()
     pair.close()
   }
@@ -53,29 +38,14 @@ struct QUICPathTests {
 
   @Test func survivesANewAddressOfTheClient() throws {
     let pair = try QUICPair(TestLoop())
-    var path: ImpairedPath?
-    let (client, server) = try pair.connected(QUICRecorder()) {
-      let impaired = ImpairedPath($0)
-      path = impaired
-      return impaired
-    }
-    let echo = Recorder()
-    echo.onEvent = { recorder, channel in
-      channel.write(recorder.received)
-      recorder.received = []
-    }
-    pair.atServer.onStream = {
-      $0.delegate = echo
-      $0.readStart()
-    }
+    let (client, server, path) = try pair.impaired()
+    pair.echo()
     let stream = try #require(try client.openStream())
-    let recorder = Recorder()
-    stream.delegate = recorder
-    stream.readStart()
+    let recorder = Recorder(reading: stream)
     stream.write(Array("before".utf8))
     pair.test.run("an echo") { recorder.text == "before" }
     let old = server.peer
-    try path?.move(to: QUICSocket(pair.test.loop, to: pair.listener.address))
+    try path.move(to: QUICSocket(pair.test.loop, to: pair.listener.address))
     stream.write(Array(" after".utf8))
     pair.test.run("another echo") { recorder.text == "before after" }
     pair.test.run("the new address") { server.peer != old }
@@ -85,22 +55,14 @@ struct QUICPathTests {
 
   @Test func survivesABlackHole() throws {
     let pair = try QUICPair(TestLoop())
-    var path: ImpairedPath?
-    let (client, _) = try pair.connected(QUICRecorder()) {
-      let impaired = ImpairedPath($0)
-      path = impaired
-      return impaired
-    }
-    let recorder = Recorder()
-    pair.atServer.onStream = {
-      $0.delegate = recorder
-      $0.readStart()
-    }
+    let (client, _, path) = try pair.impaired()
+    var recorder: Recorder?
+    pair.atServer.onStream = { recorder = Recorder(reading: $0) }
     let stream = try #require(try client.openStream())
     stream.write([UInt8](repeating: 1, count: 2_000_000))
-    path?.isCut = true
-    let timer = LoopTimer(pair.test.loop, after: 1_500) { path?.isCut = false }
-    pair.test.run("everything") { recorder.received.count == 2_000_000 }
+    path.isCut = true
+    let timer = LoopTimer(pair.test.loop, after: 1_500) { path.isCut = false }
+    pair.test.run("everything") { recorder?.received.count == 2_000_000 }
     timer.close()
     client.close()
     pair.close()
@@ -165,20 +127,15 @@ struct QUICPathTests {
     let secret = [UInt8](repeating: 3, count: 32)
     let first = try QUICPair(test, secret: secret)
     let recorder = QUICRecorder()
-    var path: ImpairedPath?
-    let (client, server) = try first.connected(recorder) {
-      let impaired = ImpairedPath($0)
-      path = impaired
-      return impaired
-    }
+    let (client, server, path) = try first.impaired(recorder)
     let port = first.listener.address.port
     // The server ends without a word.
-    path?.isCut = true
+    path.isCut = true
     first.listener.close()
     server.close()
     test.run("the port") { server.raw == nil }
     let second = try QUICPair(test, secret: secret, port: port)
-    path?.isCut = false
+    path.isCut = false
     let stream = try #require(try client.openStream())
     let atStream = Recorder()
     stream.delegate = atStream

@@ -16,21 +16,26 @@ struct QUICStreamTests {
     return (opened, try #require(pair.atServer.streams.last))
   }
 
+  /// A stream of a new connection.
+  private func opened() throws -> (QUICPair, QUICConnection, QUICStream, QUICStream) {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    return (pair, client, stream, accepted)
+  }
+
   @Test func carriesBulkBothWaysWithHalfClose() throws {
     let pair = try QUICPair(TestLoop())
     let (client, _) = try pair.connected(QUICRecorder())
     let upload = (0..<3_000_001).map { UInt8(truncatingIfNeeded: $0 &* 31) }
     let download = (0..<1_234_567).map { UInt8(truncatingIfNeeded: $0 &* 17) }
     let stream = try #require(try client.openStream())
-    let (atClient, atServer) = (Recorder(), Recorder())
-    stream.delegate = atClient
-    stream.readStart()
+    let atClient = Recorder(reading: stream)
     stream.write(upload)
     stream.shutdown()
     pair.test.run("a stream") { !pair.atServer.streams.isEmpty }
     let accepted = try #require(pair.atServer.streams.first)
-    accepted.delegate = atServer
-    accepted.readStart()
+    let atServer = Recorder(reading: accepted)
     pair.test.run("the upload") { atServer.ended }
     #expect(atServer.received == upload)
     accepted.write(download)
@@ -52,16 +57,12 @@ struct QUICStreamTests {
     let bulk = [UInt8](repeating: 5, count: 1 << 20)
     stalled.write(bulk)
     let (other, otherAtServer) = try stream(pair, client)
-    let recorder = Recorder()
-    otherAtServer.delegate = recorder
-    otherAtServer.readStart()
+    let recorder = Recorder(reading: otherAtServer)
     other.write(bulk)
     pair.test.run("the other stream") { recorder.received.count == bulk.count + 1 }
     #expect(stalled.queuedBytes > bulk.count / 2)
     #expect(server.heldBytes <= 262_144)
-    let late = Recorder()
-    atServer.delegate = late
-    atServer.readStart()
+    let late = Recorder(reading: atServer)
     pair.test.run("what was held") { late.received.count == bulk.count + 1 }
     #expect(server.heldBytes == 0)
     client.close()
@@ -69,9 +70,7 @@ struct QUICStreamTests {
   }
 
   @Test func readingCanStopAndGoOn() throws {
-    let pair = try QUICPair(TestLoop())
-    let (client, _) = try pair.connected(QUICRecorder())
-    let (stream, accepted) = try stream(pair, client)
+    let (pair, client, stream, accepted) = try opened()
     let recorder = Recorder()
     recorder.onEvent = { _, channel in
       channel.readStop()
@@ -89,12 +88,8 @@ struct QUICStreamTests {
   }
 
   @Test func aResetReachesTheOtherSide() throws {
-    let pair = try QUICPair(TestLoop())
-    let (client, _) = try pair.connected(QUICRecorder())
-    let (stream, accepted) = try stream(pair, client)
-    let recorder = Recorder()
-    accepted.delegate = recorder
-    accepted.readStart()
+    let (pair, client, stream, accepted) = try opened()
+    let recorder = Recorder(reading: accepted)
     stream.reset()
     pair.test.run("the reset") { recorder.failure != nil }
     #expect(recorder.failure?.code == UV_ECONNRESET.rawValue)
@@ -104,12 +99,8 @@ struct QUICStreamTests {
   }
 
   @Test func closeSendsWhatIsQueuedThenEndsBothDirections() throws {
-    let pair = try QUICPair(TestLoop())
-    let (client, _) = try pair.connected(QUICRecorder())
-    let (stream, accepted) = try stream(pair, client)
-    let recorder = Recorder()
-    accepted.delegate = recorder
-    accepted.readStart()
+    let (pair, client, stream, accepted) = try opened()
+    let recorder = Recorder(reading: accepted)
     stream.write([UInt8](repeating: 9, count: 700_000))
     stream.close()
     pair.test.run("the end") { recorder.ended }
@@ -125,12 +116,8 @@ struct QUICStreamTests {
   }
 
   @Test func aWriterWithoutCreditLearnsThatThePeerHasClosed() throws {
-    let pair = try QUICPair(TestLoop())
-    let (client, _) = try pair.connected(QUICRecorder())
-    let (stream, accepted) = try stream(pair, client)
-    let recorder = Recorder()
-    accepted.delegate = recorder
-    accepted.readStart()
+    let (pair, client, stream, accepted) = try opened()
+    let recorder = Recorder(reading: accepted)
     accepted.write([UInt8](repeating: 9, count: 2_000_000))
     pair.test.run("a full window") { accepted.isBlocked }
     stream.close()
@@ -143,27 +130,11 @@ struct QUICStreamTests {
   @Test func manyStreamsAtOnce() throws {
     let pair = try QUICPair(TestLoop())
     let (client, server) = try pair.connected(QUICRecorder())
-    let echo = Recorder()
-    echo.onEvent = { recorder, channel in
-      if recorder.ended {
-        recorder.ended = false
-        channel.shutdown()
-      } else {
-        channel.write(recorder.received)
-        recorder.received = []
-      }
-    }
-    pair.atServer.onStream = {
-      $0.delegate = echo
-      $0.readStart()
-    }
+    pair.echo()
     var recorders: [Recorder] = []
     for index in 0..<500 {
       let stream = try #require(try client.openStream())
-      let recorder = Recorder()
-      recorders.append(recorder)
-      stream.delegate = recorder
-      stream.readStart()
+      recorders.append(Recorder(reading: stream))
       stream.write([UInt8](repeating: UInt8(truncatingIfNeeded: index), count: 3_000 + index))
       stream.shutdown()
     }
@@ -205,9 +176,7 @@ struct QUICStreamTests {
   }
 
   @Test func streamsFailWithTheirConnection() throws {
-    let pair = try QUICPair(TestLoop())
-    let (client, _) = try pair.connected(QUICRecorder())
-    let (stream, accepted) = try stream(pair, client)
+    let (pair, client, stream, accepted) = try opened()
     let (atClient, atServer) = (Recorder(), Recorder())
     stream.delegate = atClient
     accepted.delegate = atServer
@@ -219,13 +188,9 @@ struct QUICStreamTests {
   }
 
   @Test func finishingWaitsForNoOpenStream() throws {
-    let pair = try QUICPair(TestLoop())
-    let (client, _) = try pair.connected(QUICRecorder())
-    let (stream, accepted) = try stream(pair, client)
+    let (pair, client, stream, accepted) = try opened()
     _ = try self.stream(pair, client)
-    let recorder = Recorder()
-    accepted.delegate = recorder
-    accepted.readStart()
+    let recorder = Recorder(reading: accepted)
     stream.write([UInt8](repeating: 9, count: 300_000))
     stream.close()
     client.finish()
@@ -240,9 +205,7 @@ struct QUICStreamTests {
     let (client, _) = try pair.connected(atClient)
     let (stream, accepted) = try stream(pair, client)
     let (other, _) = try self.stream(pair, client)
-    let recorder = Recorder()
-    accepted.delegate = recorder
-    accepted.readStart()
+    let recorder = Recorder(reading: accepted)
     client.drain()
     stream.write([UInt8](repeating: 9, count: 3_000_000))
     stream.close()
@@ -255,17 +218,11 @@ struct QUICStreamTests {
   }
 
   @Test func aSpliceJoinsAStreamAndASocket() throws {
-    let pair = try QUICPair(TestLoop())
-    let (client, _) = try pair.connected(QUICRecorder())
-    let (stream, accepted) = try stream(pair, client)
+    let (pair, client, stream, accepted) = try opened()
     let (near, far) = try pair.test.socketPair()
     var isOver = false
     let splice = Splice(accepted, near) { _, _ in isOver = true }
-    let (atClient, atSocket) = (Recorder(), Recorder())
-    stream.delegate = atClient
-    stream.readStart()
-    far.delegate = atSocket
-    far.readStart()
+    let (atClient, atSocket) = (Recorder(reading: stream), Recorder(reading: far))
     let bytes = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
     stream.write(bytes)
     stream.shutdown()

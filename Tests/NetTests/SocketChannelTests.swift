@@ -92,9 +92,7 @@ struct SocketChannelTests {
   @Test func resetIsSeenAsReset() throws {
     let test = try TestLoop()
     let (a, b) = try test.socketPair()
-    let atB = Recorder()
-    b.delegate = atB
-    b.readStart()
+    let atB = Recorder(reading: b)
     a.reset()
     test.run { atB.failure != nil }
     #expect(atB.failure?.code == -ECONNRESET)

@@ -50,9 +50,7 @@ struct SpliceTests {
     let (consumer, left, right, service) = try chain(test)
     var reason: Failure?
     let splice = Splice(left, right) { _, failure in reason = failure }
-    let atService = Recorder()
-    service.delegate = atService
-    service.readStart()
+    let atService = Recorder(reading: service)
     consumer.reset()
     test.run { atService.failure != nil && reason != nil }
     #expect(atService.failure?.code == -ECONNRESET)
@@ -82,9 +80,7 @@ struct SpliceTests {
     // What the splice itself holds is bounded, however much the consumer would send.
     #expect(right.queuedBytes <= ByteChannel.highWater + Loop.chunkSize)
     timer.close()
-    let atService = Recorder()
-    service.delegate = atService
-    service.readStart()
+    let atService = Recorder(reading: service)
     test.run { atService.received.count == written }
     withExtendedLifetime(splice) {}
     for channel in [consumer, service] { channel.close() }

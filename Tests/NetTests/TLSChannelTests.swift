@@ -146,9 +146,7 @@ struct TLSChannelTests {
     let server = try TLSChannel(server: serverContext(), over: a) { _ in isDone += 1 }
     let client = try TLSChannel(client: clientContext(), over: b, serverName: "localhost") { _ in isDone += 1 }
     test.run { isDone == 2 }
-    let atServer = Recorder()
-    server.delegate = atServer
-    server.readStart()
+    let atServer = Recorder(reading: server)
     client.write(Array("last words".utf8))
     b.shutdown()
     test.run { atServer.ended }
@@ -167,9 +165,7 @@ struct TLSChannelTests {
     let client = try TLSChannel(client: clientContext(), over: outer.client, serverName: "localhost") { _ in isDone += 1
     }
     test.run { isDone == 2 }
-    let atServer = Recorder()
-    server.delegate = atServer
-    server.readStart()
+    let atServer = Recorder(reading: server)
     let upload = (0..<500_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
     client.write(upload)
     client.close()

@@ -89,6 +89,32 @@ public final class QUICPair {
     return (client, try #require(served.last))
   }
 
+  /// The same over a path that the test may impair.
+  public func impaired(
+    _ recorder: QUICRecorder = QUICRecorder(), _ settings: QUICSettings = QUICSettings(),
+    _ adjust: (ImpairedPath) -> Void = { _ in }
+  ) throws -> (client: QUICConnection, server: QUICConnection, path: ImpairedPath) {
+    var path: ImpairedPath?
+    let (client, server) = try connected(recorder, settings) {
+      let impaired = ImpairedPath($0)
+      adjust(impaired)
+      path = impaired
+      return impaired
+    }
+    return (client, server, try #require(path))
+  }
+
+  /// Has the server send back what comes on each stream.
+  public func echo() {
+    atServer.onStream = {
+      Recorder(reading: $0).onEvent = { recorder, channel in
+        channel.write(recorder.received)
+        recorder.received = []
+        if recorder.ended { channel.shutdown() }
+      }
+    }
+  }
+
   public func close() {
     listener.close()
     for connection in served { connection.close() }

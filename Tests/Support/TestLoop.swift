@@ -37,6 +37,12 @@ public final class Recorder: ByteChannelDelegate {
   public var drained = 0
   public init() {}
 
+  /// Collects what `channel` tells, and has it read.
+  public init(reading channel: ByteChannel) {
+    channel.delegate = self
+    channel.readStart()
+  }
+
   /// Called after each event.
   public var onEvent: (Recorder, ByteChannel) -> Void = { _, _ in }
 
