@@ -502,6 +502,14 @@ inline result<void> outcome(int code, rstream_error *failure = nullptr) {
   return error(failure);
 }
 
+/// The outcome of a call that explains its failure.
+template <std::invocable<rstream_error **> F>
+result<void> explained(F &&call) {
+  rstream_error *failure = nullptr;
+  const int code = call(&failure);
+  return outcome(code, failure);
+}
+
 /// Starts an operation whose result a callable receives.
 template <class T, class F, class Start>
 result<void> begin(node *owner, F &&callable, Start start) {
@@ -881,6 +889,16 @@ class loop : public detail::handle<detail::loop_node> {
     if (const int code = construct(&node->raw)) return error(code);
     return loop(std::move(node));
   }
+  /// Makes an object that ends with the loop.
+  template <class N, class Make>
+  result<detail::ref<N>> below(Make construct) {
+    detail::ref<N> node(new N);
+    auto made = detail::explained([&](rstream_error **failure) { return construct(&node->raw, failure); });
+    if (!made) return made.error();
+    node->loop = node_;
+    node->link(*node_.get());
+    return node;
+  }
   result<bool> turn(int (*run_loop)(rstream_loop *)) {
     // A callable may destroy this handle.
     const auto keep = node_;
@@ -930,9 +948,7 @@ class settings {
 
  private:
   result<void> assign(const char *name, const char *value) {
-    rstream_error *failure = nullptr;
-    const int code = Set(c_.get(), name, value, &failure);
-    return outcome(code, failure);
+    return detail::explained([&](rstream_error **failure) { return Set(c_.get(), name, value, failure); });
   }
   struct deleter {
     void operator()(C *value) const noexcept {
@@ -952,9 +968,7 @@ class config : public detail::settings<rstream_config, rstream_config_new, rstre
   }
   /// Fills in from the environment and the configuration file what was not set.
   result<void> load() {
-    rstream_error *failure = nullptr;
-    const int code = rstream_config_load(c(), &failure);
-    return detail::outcome(code, failure);
+    return detail::explained([&](rstream_error **failure) { return rstream_config_load(c(), failure); });
   }
 };
 
@@ -970,14 +984,12 @@ class engine_options : public detail::settings<rstream_engine_options, rstream_e
     return detail::maybe(rstream_engine_options_get(c(), name.c_str()));
   }
   result<void> load_file(const std::string &path) {
-    rstream_error *failure = nullptr;
-    const int code = rstream_engine_options_load_file(c(), path.c_str(), &failure);
-    return detail::outcome(code, failure);
+    return detail::explained(
+        [&](rstream_error **failure) { return rstream_engine_options_load_file(c(), path.c_str(), failure); });
   }
   result<void> load_environment() {
-    rstream_error *failure = nullptr;
-    const int code = rstream_engine_options_load_environment(c(), &failure);
-    return detail::outcome(code, failure);
+    return detail::explained(
+        [&](rstream_error **failure) { return rstream_engine_options_load_environment(c(), failure); });
   }
 };
 
@@ -1275,9 +1287,8 @@ class packets : public detail::reading_handle<detail::packets_node> {
   /// longer than max_size(), std::errc::resource_unavailable_try_again when 64 wait, which drops and counts it.
   result<void> send(bytes_view packet) {
     const rstream_buf buf = packet.buf();
-    rstream_error *failure = nullptr;
-    const int code = rstream_packets_send(c(), buf.base, buf.len, &failure);
-    return detail::outcome(code, failure);
+    return detail::explained(
+        [&](rstream_error **failure) { return rstream_packets_send(c(), buf.base, buf.len, failure); });
   }
   /// Ends when a packet would not have to be dropped, or the channel has ended, of which send() tells. Whoever awaits it
   /// before each send() loses none on a channel whose path is "stream".
@@ -1587,9 +1598,9 @@ class control : public detail::handle<detail::control_node> {
   friend struct detail::client_node;
   using handle::handle;
   result<void> start_create(const rstream_tunnel_options *options, detail::completion<tunnel> *done) {
-    rstream_error *failure = nullptr;
-    const int code = rstream_control_create_tunnel(c(), options, detail::control_node::created, done, &failure);
-    return detail::outcome(code, failure);
+    return detail::explained([&](rstream_error **failure) {
+      return rstream_control_create_tunnel(c(), options, detail::control_node::created, done, failure);
+    });
   }
 };
 
@@ -1633,13 +1644,10 @@ class client : public detail::handle<detail::client_node> {
   client() = default;
 
   static result<client> create(loop &on, const config &config) {
-    detail::ref<detail::client_node> node(new detail::client_node);
-    rstream_error *failure = nullptr;
-    const int code = rstream_client_new(on.c(), config.c(), &node->raw, &failure);
-    if (auto made = detail::outcome(code, failure); !made) return made.error();
-    node->loop = on.node_;
-    node->link(*on.node_.get());
-    return client(std::move(node));
+    auto node = on.below<detail::client_node>(
+        [&](auto **made, rstream_error **failure) { return rstream_client_new(on.c(), config.c(), made, failure); });
+    if (!node) return node.error();
+    return client(*std::move(node));
   }
   /// Opens a control channel.
   operation<control> connect() {
@@ -1706,19 +1714,14 @@ class engine : public detail::handle<detail::engine_node> {
   engine() = default;
 
   static result<engine> create(loop &on, const engine_options &options) {
-    detail::ref<detail::engine_node> node(new detail::engine_node);
-    rstream_error *failure = nullptr;
-    const int code = rstream_engine_new(on.c(), options.c(), &node->raw, &failure);
-    if (auto made = detail::outcome(code, failure); !made) return made.error();
-    node->loop = on.node_;
-    node->link(*on.node_.get());
-    return engine(std::move(node));
+    auto node = on.below<detail::engine_node>(
+        [&](auto **made, rstream_error **failure) { return rstream_engine_new(on.c(), options.c(), made, failure); });
+    if (!node) return node.error();
+    return engine(*std::move(node));
   }
   /// Opens the listeners.
   result<void> start() {
-    rstream_error *failure = nullptr;
-    const int code = rstream_engine_start(c(), &failure);
-    return detail::outcome(code, failure);
+    return detail::explained([&](rstream_error **failure) { return rstream_engine_start(c(), failure); });
   }
   /// Port of the listener "tls" or "http".
   result<int> port(const std::string &listener = "tls") const {

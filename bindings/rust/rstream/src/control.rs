@@ -74,24 +74,18 @@ impl Control {
     /// Calls `ended` when the channel ends without [`Control::close`]: with a value when the engine closed it in an
     /// orderly way, otherwise with what went wrong. Its tunnels have ended then; streams go on.
     pub fn on_end(&self, ended: impl FnOnce(Result<()>) + 'static) -> Result<()> {
-        self.node.node.raw::<c_void>()?;
-        self.node.end.set(&self.node.node.on, Box::new(ended))
+        self.node.end.set(&self.node.node, Box::new(ended))
     }
 
     /// Waits for the end of the channel, which [`Control::on_end`] explains; closing it is an error here.
     pub fn ended(&self) -> Operation<()> {
-        Operation::start(|completion| {
-            self.node.node.raw::<c_void>()?;
-            self.node.end.wait(completion);
-            Ok(())
-        })
+        self.node.end.wait(&self.node.node)
     }
 
     /// The id the engine gave to this client; empty when the channel is closed.
     pub fn client_id(&self) -> String {
-        // SAFETY: the channel is open, and its string is copied at once.
-        let copy = |raw| unsafe { owned(sys::rstream_control_client_id(raw)) };
-        self.node.node.raw().ok().and_then(|raw| copy(raw)).unwrap_or_default()
+        // SAFETY: it is a control channel.
+        unsafe { self.node.node.text(sys::rstream_control_client_id) }
     }
 
     /// What the engine told about itself: `agent`, `channel`, `version`, `plan`, `provider`, `region` or `update`.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 use crate::error::{Code, Error, Result};
 use crate::loop_node::LoopNode;
-use crate::operation::Completion;
+use crate::node::Node;
+use crate::operation::{Completion, Operation};
 use std::cell::RefCell;
 use std::mem::take;
+use std::os::raw::c_void;
 use std::rc::Rc;
 
 type Callback = Box<dyn FnOnce(Result<()>)>;
@@ -17,11 +19,12 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// Sets who is called; whoever asks after the end is called all the same.
-    pub(crate) fn set(&self, on: &Rc<LoopNode>, callback: Callback) -> Result<()> {
+    /// Sets who is called when an object ends by itself; whoever asks after the end is called all the same.
+    pub(crate) fn set(&self, node: &Node, callback: Callback) -> Result<()> {
+        node.raw::<c_void>()?;
         let outcome = self.outcome.borrow().clone();
         match outcome {
-            Some(outcome) => on.gate.post(move || callback(outcome)),
+            Some(outcome) => node.on.gate.post(move || callback(outcome)),
             None => {
                 let old = self.callback.replace(Some(callback));
                 drop(old);
@@ -30,12 +33,17 @@ impl End {
         }
     }
 
-    pub(crate) fn wait(&self, completion: Rc<Completion<()>>) {
-        let outcome = self.outcome.borrow().clone();
-        match outcome {
-            Some(outcome) => completion.complete(outcome),
-            None => self.waiting.borrow_mut().push(completion),
-        }
+    /// Waits until an object ends by itself.
+    pub(crate) fn wait(&self, node: &Node) -> Operation<()> {
+        Operation::start(|completion| {
+            node.raw::<c_void>()?;
+            let outcome = self.outcome.borrow().clone();
+            match outcome {
+                Some(outcome) => completion.complete(outcome),
+                None => self.waiting.borrow_mut().push(completion),
+            }
+            Ok(())
+        })
     }
 
     /// It has ended by itself.

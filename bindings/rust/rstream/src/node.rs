@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-use crate::error::{checked, Code, Error, Result};
+use crate::error::{checked, owned, Code, Error, Result};
 use crate::loop_node::LoopNode;
 use crate::operation::Completion;
 use std::cell::{Cell, RefCell};
 use std::mem::take;
-use std::os::raw::{c_int, c_void};
+use std::os::raw::{c_char, c_int, c_void};
 use std::rc::Rc;
 
 /// The object behind a handle. C has a share of it, whose address is the `data` of its callbacks, until the close
@@ -100,6 +100,16 @@ impl Node {
         }
         crate::log::refuse_inside()?;
         Ok(self.raw.get().cast())
+    }
+
+    /// A string of the C object, copied; empty when it is closed.
+    ///
+    /// # Safety
+    ///
+    /// `get` is for objects of this kind.
+    pub(crate) unsafe fn text<T>(&self, get: unsafe extern "C" fn(*const T) -> *const c_char) -> String {
+        let copy = |raw: *mut T| unsafe { owned(get(raw)) };
+        self.raw().ok().and_then(copy).unwrap_or_default()
     }
 
     /// The `data` for callbacks that end with the object.

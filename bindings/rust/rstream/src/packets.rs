@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 use crate::client::{close, ClientNode};
-use crate::error::{checked, explained, owned, Code, Error, Result};
+use crate::error::{checked, explained, Code, Error, Result};
 use crate::node::{self, Node, Object};
 use crate::operation::{Abandon, Completion, Operation};
 use crate::reading::{self, Piece, Read, Reading};
@@ -8,7 +8,7 @@ use crate::slot::Slot;
 use rstream_sys as sys;
 use std::cell::RefCell;
 use std::mem::take;
-use std::os::raw::{c_char, c_int, c_void};
+use std::os::raw::{c_int, c_void};
 use std::rc::Rc;
 
 /// Packets that may wait to be sent.
@@ -144,12 +144,6 @@ impl PacketsNode {
         // SAFETY: the channel is open, and the name ends with NUL.
         self.node.raw().map_or(0, |raw| unsafe { sys::rstream_packets_count(raw, name.as_ptr().cast()) })
     }
-
-    fn text(&self, get: unsafe extern "C" fn(*const sys::rstream_packets) -> *const c_char) -> String {
-        // SAFETY: the channel is open, and its string is copied at once.
-        let copy = |raw: *mut sys::rstream_packets| unsafe { owned(get(raw)) };
-        self.node.raw().ok().and_then(copy).unwrap_or_default()
-    }
 }
 
 impl Abandon<()> for PacketsNode {
@@ -227,17 +221,20 @@ impl Packets {
 
     /// What packets travel on: `stream` or `quic-datagram`; empty when the channel is closed.
     pub fn path(&self) -> String {
-        self.node.text(sys::rstream_packets_path)
+        // SAFETY: it is a packet channel.
+        unsafe { self.node.node.text(sys::rstream_packets_path) }
     }
 
     /// Address of the remote end as the engine reported it; empty when it is unknown or the channel is closed.
     pub fn peer(&self) -> String {
-        self.node.text(sys::rstream_packets_peer)
+        // SAFETY: it is a packet channel.
+        unsafe { self.node.node.text(sys::rstream_packets_peer) }
     }
 
     /// Id of the stream that the channel is for the engine; empty when it was dialed with `zeroRtt`, or is closed.
     pub fn id(&self) -> String {
-        self.node.text(sys::rstream_packets_stream_id)
+        // SAFETY: it is a packet channel.
+        unsafe { self.node.node.text(sys::rstream_packets_stream_id) }
     }
 
     /// Closes the channel now; the operation ends when it is gone. Packets that were taken are still sent.

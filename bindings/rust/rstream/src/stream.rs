@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 use crate::client::{close, ClientNode};
-use crate::error::{checked, owned, Code, Error, Result};
+use crate::error::{checked, Code, Error, Result};
 use crate::node::{self, Node, Object};
 use crate::operation::{Completion, Operation, Ticket};
 use crate::reading::{self, Piece, Read, Reading};
@@ -170,16 +170,14 @@ impl Stream {
 
     /// Address of the remote end as the engine reported it; empty when it is unknown or the stream is closed.
     pub fn peer(&self) -> String {
-        // SAFETY: the stream is open, and its string is copied at once.
-        let copy = |raw| unsafe { owned(sys::rstream_stream_peer(raw)) };
-        self.node.node.raw().ok().and_then(|raw| copy(raw)).unwrap_or_default()
+        // SAFETY: it is a stream.
+        unsafe { self.node.node.text(sys::rstream_stream_peer) }
     }
 
     /// Id of the stream as the engine knows it; empty for streams that were dialed with `zeroRtt`, and closed ones.
     pub fn id(&self) -> String {
-        // SAFETY: the stream is open, and its string is copied at once.
-        let copy = |raw| unsafe { owned(sys::rstream_stream_id(raw)) };
-        self.node.node.raw().ok().and_then(|raw| copy(raw)).unwrap_or_default()
+        // SAFETY: it is a stream.
+        unsafe { self.node.node.text(sys::rstream_stream_id) }
     }
 
     /// Turns the stream into a connected, non-blocking socket. Its bytes are carried while the loop runs, which is

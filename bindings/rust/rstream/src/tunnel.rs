@@ -157,17 +157,12 @@ impl Tunnel {
     /// Calls `ended` when the tunnel ends without [`Tunnel::close`]: with a value when the engine revoked it, otherwise
     /// with what ended its control channel.
     pub fn on_end(&self, ended: impl FnOnce(Result<()>) + 'static) -> Result<()> {
-        self.node.node.raw::<c_void>()?;
-        self.node.end.set(&self.node.node.on, Box::new(ended))
+        self.node.end.set(&self.node.node, Box::new(ended))
     }
 
     /// Waits for the end of the tunnel, which [`Tunnel::on_end`] explains; closing it is an error here.
     pub fn ended(&self) -> Operation<()> {
-        Operation::start(|completion| {
-            self.node.node.raw::<c_void>()?;
-            self.node.end.wait(completion);
-            Ok(())
-        })
+        self.node.end.wait(&self.node.node)
     }
 
     /// A property as the engine confirmed it; lists are comma-separated.
@@ -191,9 +186,8 @@ impl Tunnel {
 
     /// Where others reach the tunnel, e.g. `https://host`; empty when it is closed.
     pub fn forwarding_address(&self) -> String {
-        // SAFETY: the tunnel is open, and its string is copied at once.
-        let copy = |raw| unsafe { owned(sys::rstream_tunnel_forwarding_address(raw)) };
-        self.node.node.raw().ok().and_then(|raw| copy(raw)).unwrap_or_default()
+        // SAFETY: it is a tunnel.
+        unsafe { self.node.node.text(sys::rstream_tunnel_forwarding_address) }
     }
 
     /// Closes the tunnel now; the operation ends when it is gone.

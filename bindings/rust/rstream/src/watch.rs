@@ -148,17 +148,12 @@ impl Watch {
     /// Calls `ended` when the watch ends without [`Watch::close`]: with a value when the engine ended it in an orderly
     /// way, otherwise with what went wrong.
     pub fn on_end(&self, ended: impl FnOnce(Result<()>) + 'static) -> Result<()> {
-        self.node.node.raw::<c_void>()?;
-        self.node.end.set(&self.node.node.on, Box::new(ended))
+        self.node.end.set(&self.node.node, Box::new(ended))
     }
 
     /// Waits for the end of the watch, which [`Watch::on_end`] explains; closing it is an error here.
     pub fn ended(&self) -> Operation<()> {
-        Operation::start(|completion| {
-            self.node.node.raw::<c_void>()?;
-            self.node.end.wait(completion);
-            Ok(())
-        })
+        self.node.end.wait(&self.node.node)
     }
 
     /// Ends the watch now; the operation ends when it is gone.
