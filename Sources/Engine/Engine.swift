@@ -39,6 +39,7 @@ public final class Engine: LoopChild {
   private var httpListener: Listener?
   private var metricsListener: Listener?
   private var dtls: PublishedDTLS?
+  private var quicServiceCredentials: QUICCredentials?
   private var caFile: String?
   private var drainTimer: LoopTimer?
   private var stopCompletions: [() -> Void] = []
@@ -58,7 +59,8 @@ public final class Engine: LoopChild {
     authenticator = Authenticator(settings)
     policy = TunnelPolicy(
       namespace: HostNamespace(engineHost: settings.host), canVerifyTokens: authenticator.canVerifyTokens,
-      tcpPorts: settings.tcpPortRange, hasDTLS: settings.dtlsEnabled)
+      tcpPorts: settings.tcpPortRange, hasDTLS: settings.dtlsEnabled,
+      hasQUIC: settings.quicEnabled && settings.tlsListen != nil)
     if case .files(let certificate, let key)? = settings.certificate {
       certificates = try CertificateStore(certificateFile: certificate, keyFile: key, clientCertificates)
     }
@@ -206,6 +208,20 @@ public final class Engine: LoopChild {
 
   /// The UDP port that consumers use for DTLS.
   var dtlsPort: UInt16 { dtls?.port ?? 0 }
+
+  /// The UDP port that consumers use for QUIC.
+  var quicPort: UInt16 { quicListener?.address.port ?? 0 }
+
+  /// For QUIC connections to services behind tunnels. These have whatever certificate they have: the tunnel, not the name,
+  /// says that it is the right one.
+  func serviceCredentials() throws(Failure) -> QUICCredentials {
+    if let quicServiceCredentials { return quicServiceCredentials }
+    var settings = TLSContext.ClientSettings()
+    settings.skipsVerification = true
+    let credentials = try QUICCredentials(client: settings)
+    quicServiceCredentials = credentials
+    return credentials
+  }
 
   /// Where the ports of published tcp tunnels listen.
   var tcpListenHost: SocketAddress.Host? {

@@ -30,8 +30,13 @@ enum TunnelOpening {
         if let hostname = properties.hostname, engine.registry.tunnel(hostname: hostname) != nil {
           throw Refusal(.resourceConflict, "Hostname is already in use.")
         }
-        TunnelPolicy.announce(
-          &properties, port: properties.protocol == "dtls" ? engine.dtlsPort : engine.publicPort)
+        let port =
+          switch properties.protocol {
+          case "dtls": engine.dtlsPort
+          case "quic": engine.quicPort
+          default: engine.publicPort
+          }
+        TunnelPolicy.announce(&properties, port: port)
       }
     }
     let tunnel = Tunnel(id, properties, owner: owner, port: port)

@@ -11,6 +11,8 @@ struct TunnelPolicy: Sendable {
   let tcpPorts: PortRange?
   /// Whether there is a listener for published dtls tunnels.
   var hasDTLS = false
+  /// Whether there is a listener for published quic tunnels.
+  var hasQUIC = false
 
   /// The properties that a tunnel gets, except `id`, `creation_date`, and the address (see `announce`), or why it cannot
   /// be had. `label` becomes the host name of a published tunnel that asked for none.
@@ -98,8 +100,8 @@ struct TunnelPolicy: Sendable {
     case "tls": try checkTLS(&properties)
     case "tcp": return try checkTCP(&properties)
     case "dtls": try checkDTLS(&properties)
-    case "quic", "webtty":
-      throw .unavailable("Protocol \(properties.protocol ?? "") is not available on this engine.")
+    case "quic": try checkQUIC(&properties)
+    case "webtty": throw .unavailable("Protocol webtty is not available on this engine.")
     default: throw .unknownProtocol
     }
     guard let requested = properties.hostname, requested != "" else {
@@ -170,6 +172,21 @@ struct TunnelPolicy: Sendable {
     if properties.type == "bytestream" { throw .invalid("A dtls tunnel has type datagram.") }
     guard hasDTLS else {
       throw .unavailable("Protocol dtls is not available on this engine: dtls.enabled is not set.")
+    }
+    properties.type = "datagram"
+  }
+
+  private func checkQUIC(_ properties: inout TunnelProperties) throws(Refusal) {
+    try TunnelPolicy.refuse(
+      "quic",
+      TunnelPolicy.tlsOptions(properties).filter { $0.name != "tls_alpns" } + TunnelPolicy.httpOptions(properties))
+    if properties.type == "bytestream" { throw .invalid("A quic tunnel has type datagram.") }
+    guard properties.upstreamTLS != false else {
+      throw .invalid(
+        "The service behind a quic tunnel speaks QUIC, which is never without TLS: leave upstream_tls out.")
+    }
+    guard hasQUIC else {
+      throw .unavailable("Protocol quic is not available on this engine: quic.enabled is false.")
     }
     properties.type = "datagram"
   }

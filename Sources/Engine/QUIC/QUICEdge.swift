@@ -7,14 +7,6 @@ import RstreamNet
 enum QUICEdge {
   static func listen(_ engine: Engine, on address: SocketAddress, keyFile: String?) throws(Failure) -> QUICListener {
     let settings = engine.settings
-    var quic = QUICSettings()
-    // More than three of a client's keep-alives, so that a few lost ones do no harm.
-    quic.idleTimeout = 45_000
-    quic.keepAlive = 0
-    quic.handshakeTimeout = engine.handshakeTimeout
-    quic.congestionControl = settings.quicCongestionControl == "bbr" ? .bbr : .cubic
-    quic.qlogDirectory = settings.quicQLogDirectory
-    quic.keyLogFile = settings.quicKeyLogFile
     var limits = QUICListener.Limits()
     limits.connections = settings.maximumConnections
     switch settings.quicRetry {
@@ -23,8 +15,8 @@ enum QUICEdge {
     default: break
     }
     let listener = try QUICListener(
-      engine.loop, on: address, quic, limits, secret: keyFile.flatMap(secret),
-      choose: { [weak engine] hello, _ in engine.map { choose(hello, $0) } ?? .fail },
+      engine.loop, on: address, quicSettings(engine), limits, secret: keyFile.flatMap(secret),
+      choose: { [weak engine] hello, peer in engine.map { choose(hello, peer, $0) } ?? .fail },
       accept: { [weak engine] connection in
         if let engine { QUICSession.serve(connection, engine) } else { connection.close() }
       })
@@ -34,17 +26,39 @@ enum QUICEdge {
     return listener
   }
 
+  /// What holds for all connections of the engine.
+  static func quicSettings(_ engine: Engine) -> QUICSettings {
+    var quic = QUICSettings()
+    // More than three of a client's keep-alives, so that a few lost ones do no harm.
+    quic.idleTimeout = 45_000
+    quic.keepAlive = 0
+    quic.handshakeTimeout = engine.handshakeTimeout
+    quic.congestionControl = engine.settings.quicCongestionControl == "bbr" ? .bbr : .cubic
+    quic.qlogDirectory = engine.settings.quicQLogDirectory
+    quic.keyLogFile = engine.settings.quicKeyLogFile
+    return quic
+  }
+
   /// What a client gets, by the name and the protocols that it asks for.
-  private static func choose(_ hello: ClientHello, _ engine: Engine) -> QUICServerChoice {
+  private static func choose(_ hello: ClientHello, _ peer: SocketAddress?, _ engine: Engine) -> QUICServerChoice {
     // Who connects to an address sends no name.
-    guard hello.serverName.map({ $0 == engine.settings.host }) ?? true else {
-      let isTunnel = hello.serverName.map(engine.policy.namespace.contains) ?? false
-      return isTunnel ? .refuseProtocol : .refuseName
+    guard let name = hello.serverName, name != engine.settings.host else {
+      guard hello.protocols?.contains(EdgeRoute.wireProtocol) == true else { return .refuseProtocol }
+      return serve(engine) { .serve($0, protocol: EdgeRoute.wireProtocol, requestsCertificate: true) }
     }
-    guard hello.protocols?.contains(EdgeRoute.wireProtocol) == true else { return .refuseProtocol }
+    guard let tunnel = PublishedQUIC.tunnel(name, engine) else {
+      return engine.policy.namespace.contains(name) ? .refuseProtocol : .refuseName
+    }
+    guard tunnel.admits(peer) else { return .refuseAccess }
+    guard let chosen = PublishedQUIC.chosenProtocol(of: tunnel, hello) else { return .refuseProtocol }
+    let settings = PublishedQUIC.settings(engine)
+    return serve(engine) { .serve($0, protocol: chosen, requestsCertificate: false, settings) }
+  }
+
+  private static func serve(_ engine: Engine, _ choice: (QUICCredentials) -> QUICServerChoice) -> QUICServerChoice {
     do throws(Failure) {
       guard let credentials = try engine.certificates?.current().quic() else { return .fail }
-      return .serve(credentials, protocol: EdgeRoute.wireProtocol, requestsCertificate: true)
+      return choice(credentials)
     } catch {
       Log.error("engine", error.message)
       return .fail

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import RstreamNet
 
-/// The QUIC connection of an agent or dialer: each of its streams is what a TLS connection is otherwise.
+/// The QUIC connection of an agent or dialer: each of its streams is what a TLS connection is otherwise. Until the handshake
+/// is done, that of a tunnel's consumer as well.
 final class QUICSession: Session, QUICConnectionDelegate {
   let connection: QUICConnection
   private let engine: Engine
@@ -37,6 +38,9 @@ final class QUICSession: Session, QUICConnectionDelegate {
 
   func connectionOpened(_ connection: QUICConnection) {
     Log.debug("engine", "\(connection.peer?.description ?? ""): \(connection.sessionDescription)")
+    guard let name = connection.clientHello?.serverName, name != engine.settings.host else { return }
+    leave()
+    PublishedQUIC.serve(connection, name, place, engine)
   }
 
   func connection(_ connection: QUICConnection, opened stream: QUICStream) {

@@ -9,7 +9,7 @@ enum QUICCallbacks {
     table.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb
     table.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb
     table.encrypt = ngtcp2_crypto_encrypt_cb
-    table.decrypt = ngtcp2_crypto_decrypt_cb
+    table.decrypt = rstream_quic_decrypt
     table.hp_mask = ngtcp2_crypto_hp_mask_cb
     table.recv_retry = ngtcp2_crypto_recv_retry_cb
     table.update_key = ngtcp2_crypto_update_key_cb
@@ -54,8 +54,11 @@ enum QUICCallbacks {
       return 0
     }
     table.extend_max_local_streams_bidi = { _, _, user in
-      guard let owner = connection(user), !owner.openings.isEmpty else { return 0 }
-      owner.loop.later { owner.openWaiting() }
+      connection(user)?.mayOpenStreams()
+      return 0
+    }
+    table.extend_max_local_streams_uni = { _, _, user in
+      connection(user)?.mayOpenStreams()
       return 0
     }
   }

@@ -27,7 +27,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   static let lingerLimit: UInt64 = 1_000
 
   public let loop: Loop
-  public let settings: QUICSettings
+  public private(set) var settings: QUICSettings
   public let isServer: Bool
   public var delegate: (any QUICConnectionDelegate)?
   /// Kept as long as the connection.
@@ -58,8 +58,12 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   var stopped: [QUICStream] = []
   var blockedStreams = 0
   var openings: [(Result<QUICStream, Failure>) -> Void] = []
+  /// Told when the peer allows more streams than it did.
+  public var onStreamCredit: (() -> Void)?
+  var stops: [StopSending] = []
   /// Ended with the connection; ngtcp2 may look at their memory until it is gone itself.
   var retired: [QUICStream] = []
+  var endedUnidirectional = 0
   var heldBytes = 0
   var withheldCredit = 0
 
@@ -85,15 +89,17 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   private var requestedEnd: (() -> Void)?
   private(set) var isFinishing = false
   private var waitsForStreams = false
+  private var lastWord: QUICClose?
   private var finishTimer: LoopTimer?
   private var closePacket: [UInt8] = []
   private var lateCount = 0
   private var lateThreshold = 1
   private var lingerTimer: LoopTimer?
-  private var peerClose: String?
-  private var wasResetStatelessly = false
+  /// How the peer has closed the connection, if it has.
+  public private(set) var closeOfPeer: QUICClose?
+  private(set) var wasResetStatelessly = false
   private var qlog: QLogFile?
-  private let description: String
+  let description: String
   /// A token for the next connection to the same server, once the server has sent one.
   public internal(set) var token: [UInt8] = []
 
@@ -192,6 +198,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
       Unmanaged.passUnretained(self).toOpaque())
     guard status == 0, let connection else { throw Self.failure(status, "make a \(description)") }
     begin(connection)
+    tls.onSettings = { [weak self] settings in self?.adopt(settings) }
     listener.add(own, self)
     listener.add(header.dcid, self)
   }
@@ -292,9 +299,12 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     // A client's path has one route, whatever its socket is bound to meanwhile.
     var ngtcp2Route = isServer ? ngtcp2_path(route) : ngtcp2_conn_get_path(raw)?.pointee ?? ngtcp2_path(route)
     depth += 1
+    let tellsStops = settings.tellsStops
+    let outer = tellsStops ? beginReading() : nil
     let status = ngtcp2_conn_read_pkt_versioned(
       raw, &ngtcp2Route, NGTCP2_PKT_INFO_VERSION, &info, packet, count, now)
     depth -= 1
+    if tellsStops { endReading(outer) }
     if status != 0 { readFailed(status, route) }
     finishCall()
   }
@@ -318,6 +328,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   private func readFailed(_ status: Int32, _ route: DatagramRoute) {
     switch status {
     case NGTCP2_ERR_DRAINING:
+      closeOfPeer = readClose()
       end(failureOfPeer())
     case NGTCP2_ERR_RETRY:
       listener?.sendRetry(for: self, route)
@@ -337,7 +348,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     var reason = rstream_quic_reason()
     let failure: Failure
     if status == NGTCP2_ERR_CRYPTO {
-      let alert = ngtcp2_conn_get_tls_alert(raw)
+      let alert = tls.ownAlert ?? ngtcp2_conn_get_tls_alert(raw)
       rstream_quic_reason_alert(&reason, alert)
       failure = handshakeFailure(alert)
     } else {
@@ -348,39 +359,18 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     end(failure)
   }
 
-  private func handshakeFailure(_ alert: UInt8) -> Failure {
-    if !isServer, let reason = tls.verificationFailure {
-      return Failure(ErrorCode.tls, "\(description): certificate not accepted: \(reason)")
-    }
-    return Failure(ErrorCode.tls, "\(description): TLS handshake: \(QUICTLSSession.alertName(alert))")
-  }
-
-  /// What the peer's CONNECTION_CLOSE says.
-  private func failureOfPeer() -> Failure {
-    guard let raw else { return Failure(UV_ECONNRESET.rawValue, "\(description): closed") }
-    if wasResetStatelessly {
-      return Failure(UV_ECONNRESET.rawValue, "\(description): the peer has forgotten it (stateless reset)")
-    }
-    var error = rstream_quic_reason_received(raw)
-    let words = String(
-      decoding: UnsafeBufferPointer(start: error.reason, count: min(error.reasonlen, 256)), as: UTF8.self
-    ).filter { $0 >= " " && $0 != "\u{7F}" }
-    let reason = words.isEmpty ? "" : ": \(words)"
-    if rstream_quic_reason_is_application(&error) != 0 {
-      return Failure(
-        UV_ECONNRESET.rawValue, "\(description): closed by the peer with code \(error.error_code)\(reason)")
-    }
-    if error.error_code >= 0x100, error.error_code <= 0x1FF {
-      let alert = QUICTLSSession.alertName(UInt8(truncatingIfNeeded: error.error_code))
-      return Failure(ErrorCode.tls, "\(description): the peer refused the handshake: \(alert)\(reason)")
-    }
-    return Failure(
-      UV_ECONNRESET.rawValue, "\(description): ended by the peer with transport error \(error.error_code)\(reason)")
-  }
-
   func writeQLog(_ bytes: UnsafeRawBufferPointer) { qlog?.write(bytes) }
 
   func statelessReset() { wasResetStatelessly = true }
+
+  /// Goes on under settings that were chosen for this client, which has not been told the others yet.
+  private func adopt(_ chosen: QUICSettings) {
+    guard let raw, let parameters = ngtcp2_conn_get_local_transport_params(raw) else { return }
+    settings = chosen
+    var changed = parameters.pointee
+    chosen.fill(&changed, isServer: true)
+    ngtcp2_conn_set_local_transport_params_versioned(raw, NGTCP2_TRANSPORT_PARAMS_VERSION, &changed)
+  }
 
   /// The handshake is done.
   func opened() {
@@ -463,19 +453,15 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   // MARK: Ending
 
   /// Ends the connection at once; its streams fail. The delegate hears nothing more.
-  public func close(code: UInt64 = 0, reason: String = QUICConnection.closeReason) {
+  public func close(_ word: QUICClose = QUICClose()) {
     delegate = nil
-    requestEnd(code, reason)
+    requestEnd(word)
   }
 
-  private func requestEnd(_ code: UInt64, _ reason: String) {
+  private func requestEnd(_ word: QUICClose) {
     guard state == .handshaking || state == .open, requestedEnd == nil else { return }
     requestedEnd = { [self] in
-      var why = rstream_quic_reason()
-      Array(reason.utf8.prefix(256)).withUnsafeBufferPointer { words in
-        rstream_quic_reason_application(&why, code, words.baseAddress, words.count)
-        sendClose(&why)
-      }
+      word.withReason { sendClose(&$0) }
       end(Failure(UV_ECANCELED.rawValue, "\(description): closed"))
     }
     loop.later { [self] in finishCall() }
@@ -501,13 +487,24 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     loop.later { [self] in closeWhenFinished() }
   }
 
+  /// Ends the connection with this word once the peer has received what all its streams had queued, open ones too, or after
+  /// some time. The delegate is told the end.
+  public func finish(with word: QUICClose, within milliseconds: UInt64) {
+    guard finishTimer == nil, state == .handshaking || state == .open else { return }
+    isFinishing = true
+    lastWord = word
+    finishTimer = LoopTimer(loop, after: milliseconds) { [self] in requestEnd(word) }
+    loop.later { [self] in closeWhenFinished() }
+  }
+
   func closeWhenFinished() {
     guard isFinishing, !isEnded else { return }
     let isDone = streams.allSatisfy { stream in
       guard let stream else { return true }
+      if lastWord != nil { return stream.hasArrived }
       return stream.isClosed ? stream.isFlushed : !waitsForStreams
     }
-    if isDone { requestEnd(0, Self.closeReason) }
+    if isDone { requestEnd(lastWord ?? QUICClose()) }
   }
 
   /// What had to wait until no call into ngtcp2 is under way.
@@ -563,6 +560,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     packetChannels = nil
     leaving = []
     onDatagramRoom = nil
+    onStreamCredit = nil
     listener?.connection(self, ended: failure)
     linger(wasHandshaking)
   }

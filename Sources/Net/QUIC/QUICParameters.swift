@@ -24,18 +24,21 @@ extension QUICSettings {
   func parameters(isServer: Bool) -> ngtcp2_transport_params {
     var parameters = ngtcp2_transport_params()
     ngtcp2_transport_params_default_versioned(NGTCP2_TRANSPORT_PARAMS_VERSION, &parameters)
+    fill(&parameters, isServer: isServer)
+    return parameters
+  }
+
+  func fill(_ parameters: inout ngtcp2_transport_params, isServer: Bool) {
     parameters.initial_max_stream_data_bidi_local = streamWindow
     parameters.initial_max_stream_data_bidi_remote = streamWindow
     parameters.initial_max_stream_data_uni = streamWindow
     parameters.initial_max_data = connectionWindow
-    // Engines open no streams towards their clients.
-    parameters.initial_max_streams_bidi = isServer ? streams : 0
+    parameters.initial_max_streams_bidi = isServer || allowsServerStreams ? streams : 0
     parameters.initial_max_streams_uni = unidirectionalStreams
     parameters.max_idle_timeout = idleTimeout &* 1_000_000
     parameters.max_datagram_frame_size = 65_535
     parameters.active_connection_id_limit = 7
     parameters.grease_quic_bit = 1
-    return parameters
   }
 }
 

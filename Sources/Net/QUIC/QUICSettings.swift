@@ -16,11 +16,18 @@ public struct QUICSettings: Sendable {
   /// Streams of each kind that the peer may have open at once.
   public var streams: UInt64 = 16_384
   public var unidirectionalStreams: UInt64 = 0
+  /// Whether streams are told the peer's STOP_SENDING with its code (`QUICStreamDirections`).
+  public var tellsStops = false
+  /// Whether a server may open streams of both directions, too. Engines open none towards their clients.
+  public var allowsServerStreams = false
   /// What a stream and a connection may send unread at first, and at most once they are read as fast as they send.
   public var streamWindow: UInt64 = 262_144
   public var largestStreamWindow: UInt64 = 8 << 20
   public var connectionWindow: UInt64 = 4 << 20
   public var largestConnectionWindow: UInt64 = 24 << 20
+  /// Unread bytes of all streams above which a connection gets no more credit: up to here a stream that nobody reads
+  /// stops no other.
+  public var heldLimit = 16 << 20
   /// The largest packet that path MTU discovery tries.
   public var largestPacket = 1452
   /// Whether packets grow to that by discovery; otherwise they have it from the start.
@@ -33,8 +40,4 @@ public struct QUICSettings: Sendable {
   public var keyLogFile: String?
 
   public init() {}
-
-  /// Unread bytes of all streams above which a connection gets no more credit: up to here a stream that nobody reads
-  /// stops no other.
-  static let heldLimit = 16 << 20
 }

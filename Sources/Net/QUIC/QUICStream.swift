@@ -2,6 +2,14 @@
 import CQUIC
 import CUV
 
+/// Told what the peer does to one direction of a stream, for whom that is not the end of the other.
+public protocol QUICStreamDirections: AnyObject {
+  /// RESET_STREAM: nothing more comes from the peer.
+  func stream(_ stream: QUICStream, wasResetWith code: UInt64)
+  /// STOP_SENDING: the peer reads no more, and nothing more is sent. Told where the settings say so.
+  func stream(_ stream: QUICStream, wasStoppedWith code: UInt64)
+}
+
 /// A stream of a QUIC connection as a channel of bytes: FIN ends a direction, and credit for more is given as the owner
 /// reads. Idle it holds no buffer.
 public final class QUICStream: ByteChannel {
@@ -10,6 +18,8 @@ public final class QUICStream: ByteChannel {
 
   public let id: Int64
   public let connection: QUICConnection
+  /// Without it a direction that the peer ends before its time is the end of the whole stream.
+  public var directions: (any QUICStreamDirections)?
   /// Its place among the connection's streams; nil when the connection knows it no more.
   var slot: Int?
   /// Whether it waits for its turn to write.
@@ -24,6 +34,7 @@ public final class QUICStream: ByteChannel {
   private var endRequested = false
   private(set) var endSent = false
   private var isWriteBroken = false
+  private var wantsAnnouncing = false
   private var wasQueued = false
   private var closeTimer: LoopTimer?
 
@@ -40,7 +51,7 @@ public final class QUICStream: ByteChannel {
   }
 
   /// RFC 9000, section 2.1.
-  var isUnidirectional: Bool { id & 2 != 0 }
+  public var isUnidirectional: Bool { id & 2 != 0 }
 
   public override var queuedBytes: Int { buffer.unsent }
   public override var peer: SocketAddress? { connection.peer }
@@ -65,8 +76,9 @@ public final class QUICStream: ByteChannel {
     guard !isClosed else { return }
     end()
     guard slot != nil else { return }
-    if !endReceived { connection.stopReceiving(self) }
-    guard !isWriteBroken else { return }
+    if !endReceived { connection.stopReceiving(self, 0) }
+    connection.peerEnded(self)
+    guard !isWriteBroken, slot != nil else { return }
     endRequested = true
     if !isBlocked || buffer.unsent == 0 { connection.wantsToWrite(self) }
     if buffer.unsent > 0 {
@@ -74,23 +86,66 @@ public final class QUICStream: ByteChannel {
     }
   }
 
-  public override func reset() {
+  public override func reset() { reset(code: 0) }
+
+  /// Ends both directions at once: RESET_STREAM and STOP_SENDING.
+  public func reset(code: UInt64) {
     guard !isClosed else { return }
     end()
-    abandon()
+    abandon(code)
   }
 
-  private func abandon() {
+  private func abandon(_ code: UInt64 = 0) {
     closeTimer?.close()
     closeTimer = nil
     guard slot != nil else { return }
     isWriteBroken = true
-    connection.resetStream(self)
+    connection.resetStream(self, code)
+    connection.peerEnded(self)
+  }
+
+  /// Ends the own direction before its time: RESET_STREAM. What is queued is dropped, reading goes on.
+  public func resetWriting(code: UInt64) {
+    guard !isClosed, !isWriteBroken, slot != nil else { return }
+    breakWriting()
+    connection.stopSending(self, code)
+  }
+
+  /// Asks the peer to end its direction: STOP_SENDING. What has come is dropped, writing goes on.
+  public func stopReading(code: UInt64) {
+    guard !isClosed, !endDelivered else { return }
+    let hasEnded = endReceived
+    endReading()
+    guard !hasEnded, slot != nil else { return }
+    connection.stopReceiving(self, code)
+    connection.peerEnded(self)
+  }
+
+  private func breakWriting() {
+    isWriteBroken = true
+    buffer.removeUnsent()
+    closeTimer?.close()
+    closeTimer = nil
+  }
+
+  private func endReading() {
+    endReceived = true
+    endDelivered = true
+    connection.consumedHeld(held.count, of: self)
+    held.removeAll()
+  }
+
+  /// Lets the peer know of a stream that was opened here, before there are bytes for it.
+  public func announce() {
+    guard !isClosed, slot != nil else { return }
+    wantsAnnouncing = true
+    connection.wantsToWrite(self)
   }
 
   private func end() {
     isClosed = true
     delegate = nil
+    directions = nil
     dropPushedBack()
     connection.consumedHeld(held.count, of: self)
     held.removeAll()
@@ -98,13 +153,14 @@ public final class QUICStream: ByteChannel {
 
   /// Whether FIN is to go out with the last of the queued bytes.
   var wantsEnd: Bool { endRequested && !endSent && !isWriteBroken }
-  var hasToWrite: Bool { !isWriteBroken && (buffer.unsent > 0 || wantsEnd) }
+  var hasToWrite: Bool { !isWriteBroken && (buffer.unsent > 0 || wantsEnd || wantsAnnouncing) }
 
   func pieces(_ room: UnsafeMutableBufferPointer<ngtcp2_vec>) -> (count: Int, bytes: Int) { buffer.pieces(room) }
 
   /// Bytes have been put into packets, and FIN with the last of them.
   func sent(_ count: Int, withEnd: Bool) {
     buffer.sent(count)
+    wantsAnnouncing = false
     if withEnd { endSent = true }
     guard closeTimer != nil, buffer.unsent == 0 else { return }
     closeTimer?.close()
@@ -113,6 +169,9 @@ public final class QUICStream: ByteChannel {
 
   /// Whether nothing of a closed stream is left to be sent or acknowledged.
   var isFlushed: Bool { isWriteBroken || (buffer.isEmpty && endSent) }
+
+  /// Whether all that was written has been acknowledged.
+  var hasArrived: Bool { isWriteBroken || (buffer.isEmpty && !wantsEnd) }
 
   func acknowledged(_ count: Int) { buffer.acknowledged(count) }
 
@@ -125,11 +184,17 @@ public final class QUICStream: ByteChannel {
 
   /// The peer takes no more bytes.
   func peerStopped() {
-    isWriteBroken = true
-    buffer.removeUnsent()
-    closeTimer?.close()
-    closeTimer = nil
+    // Who cares for directions is told with the code, or has ended this one.
+    if directions != nil { return wasStopped(0) }
+    breakWriting()
     failAsStopped()
+  }
+
+  /// A STOP_SENDING has come.
+  func wasStopped(_ code: UInt64) {
+    guard !isClosed, !isWriteBroken, let directions else { return }
+    breakWriting()
+    directions.stream(self, wasStoppedWith: code)
   }
 
   private func failAsStopped() {
@@ -143,8 +208,9 @@ public final class QUICStream: ByteChannel {
       endReceived = true
       // Who has closed altogether is told apart from who has ended one direction by trying to write.
       if isBlocked { connection.wantsToWrite(self) }
+      connection.peerEnded(self)
     }
-    guard !isClosed else { return connection.consumed(bytes.count, of: self) }
+    guard !isClosed, !endDelivered else { return connection.consumed(bytes.count, of: self) }
     if mustWait || !held.isEmpty {
       held.append(bytes)
       connection.held(bytes.count)
@@ -165,7 +231,7 @@ public final class QUICStream: ByteChannel {
   }
 
   /// Whether the peer has ended both directions, the own one without being asked to.
-  private var wasClosedByPeer: Bool { slot == nil && !endSent && !isClosed }
+  private var wasClosedByPeer: Bool { slot == nil && !endSent && !isClosed && directions == nil && !isUnidirectional }
 
   override func readingChanged() {
     if isReading, !held.isEmpty || (endReceived && !endDelivered) { deferDelivery() }
@@ -193,7 +259,14 @@ public final class QUICStream: ByteChannel {
   /// The peer has reset its direction.
   func wasReset(_ code: UInt64) {
     loop.gathering.deliver(of: self)
+    defer { connection.peerEnded(self) }
     guard !isClosed else { return }
+    if let directions {
+      let isNews = !endDelivered
+      endReading()
+      if isNews { directions.stream(self, wasResetWith: code) }
+      return
+    }
     let failure = Failure(UV_ECONNRESET.rawValue, "QUIC stream: reset by the peer (code \(code))")
     fail(failure)
     abandon()

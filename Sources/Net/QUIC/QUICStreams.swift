@@ -6,6 +6,8 @@ import CUV
 extension QUICConnection {
   /// Openings that may wait for the peer to allow more streams.
   private static let openingLimit = 1024
+  /// Streams of one direction that a peer may open in a connection's life.
+  private static let unidirectionalLimit = 65_536
 
   /// Opens a stream, or waits until the peer allows one more. The completion is not called inside this call.
   public func openStream(_ done: @escaping (Result<QUICStream, Failure>) -> Void) {
@@ -16,6 +18,15 @@ extension QUICConnection {
     }
     openings.append(done)
     loop.later { [self] in openWaiting() }
+  }
+
+  /// The peer allows more streams than it did.
+  func mayOpenStreams() {
+    guard !openings.isEmpty || onStreamCredit != nil else { return }
+    loop.later { [weak self] in
+      self?.openWaiting()
+      self?.onStreamCredit?()
+    }
   }
 
   func openWaiting() {
@@ -45,7 +56,7 @@ extension QUICConnection {
   }
 
   /// Opens a stream that only this side writes to; nil when the peer allows no more at the moment.
-  func openUnidirectionalStream() throws(Failure) -> QUICStream? {
+  public func openUnidirectionalStream() throws(Failure) -> QUICStream? {
     guard let raw, isOpen else {
       throw Failure(UV_ECONNRESET.rawValue, "open a QUIC stream: the connection has ended")
     }
@@ -85,14 +96,32 @@ extension QUICConnection {
     if let raw, ngtcp2_conn_is_local_stream(raw, id) == 0 {
       if ngtcp2_is_bidi_stream(id) != 0 {
         ngtcp2_conn_extend_max_streams_bidi(raw, 1)
-      } else {
-        ngtcp2_conn_extend_max_streams_uni(raw, 1)
+      } else if stream != nil {
+        allowUnidirectionalStream(raw)
       }
     }
     guard let stream else { return }
     loop.gathering.deliver(of: stream)
     forget(stream)
     loop.later { [self] in closeWhenFinished() }
+  }
+
+  /// A stream that only the peer writes to is over. ngtcp2 0.12 never says so, for it waits for the own FIN that there is
+  /// not, and later versions say it once more.
+  func peerEnded(_ stream: QUICStream) {
+    guard let raw, stream.slot != nil, stream.isUnidirectional, ngtcp2_conn_is_local_stream(raw, stream.id) == 0 else {
+      return
+    }
+    ngtcp2_conn_set_stream_user_data(raw, stream.id, nil)
+    allowUnidirectionalStream(raw)
+    forget(stream)
+    loop.later { [weak self] in self?.closeWhenFinished() }
+  }
+
+  private func allowUnidirectionalStream(_ raw: OpaquePointer) {
+    endedUnidirectional &+= 1
+    // What it keeps of each is freed with the connection.
+    if endedUnidirectional < Self.unidirectionalLimit { ngtcp2_conn_extend_max_streams_uni(raw, 1) }
   }
 
   private func forget(_ stream: QUICStream) {
@@ -152,15 +181,22 @@ extension QUICConnection {
     for case let stream? in streams where stream.isBlocked { wantsToWrite(stream) }
   }
 
-  func resetStream(_ stream: QUICStream) {
+  func resetStream(_ stream: QUICStream, _ code: UInt64) {
     guard let raw else { return }
-    rstream_quic_shutdown_stream(raw, stream.id, 0)
+    rstream_quic_shutdown_stream(raw, stream.id, code)
     schedule()
   }
 
-  func stopReceiving(_ stream: QUICStream) {
+  func stopSending(_ stream: QUICStream, _ code: UInt64) {
     guard let raw else { return }
-    rstream_quic_shutdown_stream_read(raw, stream.id, 0)
+    rstream_quic_shutdown_stream_write(raw, stream.id, code)
+    // Out of the queue of those that have something to write.
+    wantsToWrite(stream)
+  }
+
+  func stopReceiving(_ stream: QUICStream, _ code: UInt64) {
+    guard let raw else { return }
+    rstream_quic_shutdown_stream_read(raw, stream.id, code)
     schedule()
   }
 
@@ -177,7 +213,7 @@ extension QUICConnection {
   func held(_ count: Int) {
     guard let raw, count > 0 else { return }
     heldBytes += count
-    if heldBytes <= QUICSettings.heldLimit {
+    if heldBytes <= settings.heldLimit {
       ngtcp2_conn_extend_max_offset(raw, UInt64(count))
     } else {
       withheldCredit += count

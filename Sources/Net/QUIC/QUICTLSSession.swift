@@ -4,12 +4,14 @@ import Glibc
 
 /// What a server does with a client's ClientHello.
 public enum QUICServerChoice {
-  /// Goes on with this certificate and application protocol.
-  case serve(QUICCredentials, protocol: String, requestsCertificate: Bool)
+  /// Goes on with this certificate and application protocol, under the listener's settings or those given here.
+  case serve(QUICCredentials, protocol: String, requestsCertificate: Bool, QUICSettings? = nil)
   /// Ends the handshake with no_application_protocol.
   case refuseProtocol
   /// Ends the handshake with unrecognized_name.
   case refuseName
+  /// Ends the handshake with access_denied.
+  case refuseAccess
   /// Ends the handshake with internal_error.
   case fail
 }
@@ -25,6 +27,10 @@ final class QUICTLSSession {
   private let anchor: UnsafeMutablePointer<rstream_quic_anchor>
   private let choose: ((ClientHello) -> QUICServerChoice)?
   private var credentials: QUICCredentials?
+  /// Told the settings that a client is served under, when these are not the listener's.
+  var onSettings: ((QUICSettings) -> Void)?
+  /// The alert that a handshake was ended with here, when it is another than GnuTLS would have sent.
+  private(set) var ownAlert: UInt8?
   private var keyLog: KeyLog?
   /// GnuTLS looks at the name when the certificate comes.
   private let expectedName: UnsafeMutablePointer<CChar>?
@@ -125,16 +131,21 @@ final class QUICTLSSession {
     let body = UnsafeRawBufferPointer(start: message.data, count: Int(message.size))
     guard let hello = ClientHello(body: Array(body)[...]) else { return GNUTLS_E_UNEXPECTED_PACKET_LENGTH }
     switch choose(hello) {
-    case .serve(let credentials, let name, let requestsCertificate):
+    case .serve(let credentials, let name, let requestsCertificate, let settings):
       guard hello.protocols?.contains(name) == true else { return GNUTLS_E_NO_APPLICATION_PROTOCOL }
       self.credentials = credentials
       gnutls_credentials_set(raw, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials.raw))
       if requestsCertificate { gnutls_certificate_server_set_request(raw, GNUTLS_CERT_REQUEST) }
       setALPN([name], GNUTLS_ALPN_MANDATORY.rawValue | GNUTLS_ALPN_SERVER_PRECEDENCE.rawValue)
       clientHello = hello
+      if let settings { onSettings?(settings) }
       return 0
     case .refuseProtocol: return GNUTLS_E_NO_APPLICATION_PROTOCOL
     case .refuseName: return GNUTLS_E_UNRECOGNIZED_NAME
+    case .refuseAccess:
+      // GnuTLS has no error that means this alert.
+      ownAlert = UInt8(GNUTLS_A_ACCESS_DENIED.rawValue)
+      return GNUTLS_E_UNRECOGNIZED_NAME
     case .fail: return GNUTLS_E_INTERNAL_ERROR
     }
   }

@@ -15,6 +15,10 @@ void rstream_quic_reason_alert(rstream_quic_reason *reason, uint8_t alert) {
   ngtcp2_ccerr_set_tls_alert(reason, alert, NULL, 0);
 }
 
+void rstream_quic_reason_transport(rstream_quic_reason *reason, uint64_t code, const uint8_t *words, size_t count) {
+  ngtcp2_ccerr_set_transport_error(reason, code, words, count);
+}
+
 void rstream_quic_reason_application(rstream_quic_reason *reason, uint64_t code, const uint8_t *words, size_t count) {
   ngtcp2_ccerr_set_application_error(reason, code, words, count);
 }
@@ -33,6 +37,10 @@ int rstream_quic_is_closed(ngtcp2_conn *connection) {
 
 int rstream_quic_shutdown_stream(ngtcp2_conn *connection, int64_t stream, uint64_t code) {
   return ngtcp2_conn_shutdown_stream(connection, 0, stream, code);
+}
+
+int rstream_quic_shutdown_stream_write(ngtcp2_conn *connection, int64_t stream, uint64_t code) {
+  return ngtcp2_conn_shutdown_stream_write(connection, 0, stream, code);
 }
 
 int rstream_quic_shutdown_stream_read(ngtcp2_conn *connection, int64_t stream, uint64_t code) {
@@ -85,6 +93,10 @@ void rstream_quic_reason_alert(rstream_quic_reason *reason, uint8_t alert) {
   ngtcp2_connection_close_error_set_transport_error_tls_alert(reason, alert, NULL, 0);
 }
 
+void rstream_quic_reason_transport(rstream_quic_reason *reason, uint64_t code, const uint8_t *words, size_t count) {
+  ngtcp2_connection_close_error_set_transport_error(reason, code, words, count);
+}
+
 void rstream_quic_reason_application(rstream_quic_reason *reason, uint64_t code, const uint8_t *words, size_t count) {
   ngtcp2_connection_close_error_set_application_error(reason, code, words, count);
 }
@@ -105,6 +117,10 @@ int rstream_quic_is_closed(ngtcp2_conn *connection) {
 
 int rstream_quic_shutdown_stream(ngtcp2_conn *connection, int64_t stream, uint64_t code) {
   return ngtcp2_conn_shutdown_stream(connection, stream, code);
+}
+
+int rstream_quic_shutdown_stream_write(ngtcp2_conn *connection, int64_t stream, uint64_t code) {
+  return ngtcp2_conn_shutdown_stream_write(connection, stream, code);
 }
 
 int rstream_quic_shutdown_stream_read(ngtcp2_conn *connection, int64_t stream, uint64_t code) {

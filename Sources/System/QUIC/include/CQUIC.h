@@ -22,6 +22,17 @@ typedef struct rstream_quic_anchor {
 /* Ties a session to a connection. `anchor` lives as long as the session. */
 void rstream_quic_anchor_set(gnutls_session_t session, rstream_quic_anchor *anchor);
 
+/* Gets what a packet holds, without its header. The bytes are borrowed for the call. */
+typedef void (*rstream_quic_reader)(void *owner, const uint8_t *payload, size_t size);
+
+/* Has packets that this thread decrypts told to a reader, or to nobody when `owner` is NULL. Returns the owner before. */
+void *rstream_quic_read_by(void *owner, rstream_quic_reader reader);
+
+/* ngtcp2_crypto_decrypt_cb(), which tells the reader. */
+int rstream_quic_decrypt(uint8_t *payload, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
+                         const uint8_t *ciphertext, size_t size, const uint8_t *nonce, size_t nonce_size,
+                         const uint8_t *header, size_t header_size);
+
 /* Nanoseconds of the clock that ngtcp2 is given. */
 uint64_t rstream_quic_now(void);
 

@@ -12,9 +12,10 @@ typedef ngtcp2_ccerr rstream_quic_reason;
 typedef ngtcp2_connection_close_error rstream_quic_reason;
 #endif
 
-/* An error of the library, an alert of TLS, or a code of the application. `words` are borrowed. */
+/* An error of the library, an alert of TLS, a code of QUIC's or of the application. `words` are borrowed. */
 void rstream_quic_reason_error(rstream_quic_reason *reason, int error);
 void rstream_quic_reason_alert(rstream_quic_reason *reason, uint8_t alert);
+void rstream_quic_reason_transport(rstream_quic_reason *reason, uint64_t code, const uint8_t *words, size_t count);
 void rstream_quic_reason_application(rstream_quic_reason *reason, uint64_t code, const uint8_t *words, size_t count);
 
 /* What the peer has said. */
@@ -25,6 +26,7 @@ int rstream_quic_reason_is_application(const rstream_quic_reason *reason);
 int rstream_quic_is_closed(ngtcp2_conn *connection);
 
 int rstream_quic_shutdown_stream(ngtcp2_conn *connection, int64_t stream, uint64_t code);
+int rstream_quic_shutdown_stream_write(ngtcp2_conn *connection, int64_t stream, uint64_t code);
 int rstream_quic_shutdown_stream_read(ngtcp2_conn *connection, int64_t stream, uint64_t code);
 
 typedef struct rstream_quic_statistics {
