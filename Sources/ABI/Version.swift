@@ -14,7 +14,7 @@ private let features =
     "proxy.http",
     "proxy.socks5", "proxy.connect-udp",
     "dns.override", "dns.tls", "dns.dnssec", "bind", "mptcp", "doctor", "watch", "tunnel.datagram",
-    "watch.websocket", "published.dtls",
+    "watch.websocket", "published.dtls", "published.quic",
   ] + (EncryptedHello.isAvailable ? ["ech"] : [])
 
 @_cdecl("rstream_version_string") @implementation

@@ -99,7 +99,7 @@ static int set_json(void *values, const option_t *option, const char *value) {
 
 static const option_t options[] = {
     {"--name", "NAME", "name to dial a private tunnel by", set_property, "name"},
-    {"--protocol", "PROTOCOL", "http, tls, tcp or dtls (http, unless --no-publish)", set_protocol, "protocol"},
+    {"--protocol", "PROTOCOL", "http, tls, tcp, dtls or quic (http, unless --no-publish)", set_protocol, "protocol"},
     {"--no-publish", NULL, "private: reached by dialing only", set_private, "publish"},
     {"--udp", NULL, "the local service is a UDP one; private, unless --protocol", set_udp, "type"},
     {"--label", "KEY=VALUE", "a label; may be given several times", set_label, NULL},

@@ -20,7 +20,7 @@ _rstreamctl() {
     --*) argument=$(_rstreamctl_help "$command" | awk -v option="$previous" '$1 == option && /^  [^ ]+ [^ ]/ { print $2 }') ;;
   esac
   case $previous:$argument in
-    --protocol:*) words="http tls tcp dtls" ;;
+    --protocol:*) words="http tls tcp dtls quic" ;;
     --tls-mode:*) words="terminated passthrough" ;;
     --http-version:*) words="http/1.1" ;;
     *:FILE)

@@ -19,7 +19,7 @@ UNAVAILABLE = {
     "geoip": dict(geoip=["FR"]),
     "token-auth-without-tokens": dict(token_auth=True),
     "dtls": dict(protocol="dtls"),
-    "quic": dict(protocol="quic"),
+    "webtty": dict(protocol="webtty"),
     "h3": dict(http_version="h3"),
     "h2c": dict(http_version="h2c"),
 }

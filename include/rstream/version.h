@@ -27,6 +27,7 @@
  * | ech               | the ClientHello is encrypted where the engine's DNS records tell how: needs OpenSSL 4 |
  * | tunnel.datagram   | tunnels that carry packets: private ones and dialing (packets.h) |
  * | published.dtls    | published dtls tunnels, in the engine: dtls.enabled (engine.h) |
+ * | published.quic    | published quic tunnels, in the engine: quic.enabled (engine.h) |
  */
 #ifndef RSTREAM_VERSION_H
 #define RSTREAM_VERSION_H

@@ -81,16 +81,22 @@ class Authority:
         )
 
 
-def self_signed_context(directory, alpn=None):
-    """A TLS server context as test upstreams have it: self-signed, without any subject alternative name."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def self_signed(directory, key=None):
+    """(certificate file, key file) as test upstreams have them: without any subject alternative name."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     name = _name("self-signed upstream")
     certificate = _builder(name, name, key).sign(key, hashes.SHA256())
     stem = f"upstream-{certificate.serial_number:x}"
-    certificate_file = _write(directory / f"{stem}.pem", certificate.public_bytes(serialization.Encoding.PEM))
-    key_file = _write(directory / f"{stem}.key", _pem(key))
+    return (
+        _write(directory / f"{stem}.pem", certificate.public_bytes(serialization.Encoding.PEM)),
+        _write(directory / f"{stem}.key", _pem(key)),
+    )
+
+
+def self_signed_context(directory, alpn=None):
+    """A TLS server context with such a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_file, key_file)
+    context.load_cert_chain(*self_signed(directory))
     if alpn:
         context.set_alpn_protocols(alpn)
     return context

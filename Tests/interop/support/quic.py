@@ -42,7 +42,7 @@ class StreamReset(ConnectionResetError):
 
 
 class Stream(Reading):
-    """One bidirectional stream; one thread may read while another writes."""
+    """One stream; one thread may read while another writes."""
 
     version = "TLSv1.3"
 
@@ -73,7 +73,7 @@ class Stream(Reading):
                 self._failure = self._failure or failure
             self._condition.notify_all()
 
-    def stop(self, code):
+    def take_stop(self, code):
         with self._condition:
             self.stopped = code
             self._condition.notify_all()
@@ -113,6 +113,21 @@ class Stream(Reading):
 
     def shutdown_write(self):
         self.write(b"", end=True)
+
+    def reset(self, code):
+        """RESET_STREAM: the own direction ends, the other goes on."""
+        background.call(self.connection.reset_direction, self.number, code)
+
+    def stop(self, code):
+        """STOP_SENDING: the peer is to end its direction."""
+        background.call(self.connection.stop_direction, self.number, code)
+
+    def wait_reset(self, timeout=10.0):
+        """Waits for the peer's RESET_STREAM and returns its code."""
+        with self._condition:
+            assert self._condition.wait_for(lambda: self._failure, timeout), "no RESET_STREAM"
+        assert isinstance(self._failure, StreamReset), self._failure
+        return self._failure.code
 
     def abort(self, code=0):
         """RESET_STREAM and STOP_SENDING."""
@@ -155,7 +170,7 @@ class Connection(QuicConnectionProtocol):
             case events.StreamReset():
                 self._stream(event.stream_id).fail(StreamReset(event.error_code))
             case events.StopSendingReceived():
-                self._stream(event.stream_id).stop(event.error_code)
+                self._stream(event.stream_id).take_stop(event.error_code)
             case events.DatagramFrameReceived():
                 self.datagrams.put(event.data)
             case events.ConnectionTerminated():
@@ -203,6 +218,14 @@ class Connection(QuicConnectionProtocol):
             pass  # so has this one
         self.transmit()
 
+    def reset_direction(self, number, code):
+        self._quic.reset_stream(number, code)
+        self.transmit()
+
+    def stop_direction(self, number, code):
+        self._quic.stop_stream(number, code)
+        self.transmit()
+
     def raise_if_closed(self):
         if self.closing:
             raise self.closing
@@ -214,12 +237,12 @@ class Connection(QuicConnectionProtocol):
         """The common name in it."""
         return self._quic.tls._peer_certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
 
-    def open_stream(self):
+    def open_stream(self, unidirectional=False):
         """A new stream; the peer sees it with its first bytes."""
 
         def make():
             self.raise_if_closed()
-            number = self._quic.get_next_available_stream_id()
+            number = self._quic.get_next_available_stream_id(is_unidirectional=unidirectional)
             stream = self.streams[number] = Stream(self, number)
             # So that the next one gets another number.
             self._quic.send_stream_data(number, b"")
