@@ -29,6 +29,7 @@
 //! | ech | the ClientHello is encrypted where the engine's DNS records tell how: needs OpenSSL 4 |
 //! | tunnel.datagram | tunnels that carry packets: private ones and dialing (packets.h) |
 //! | published.dtls | published dtls tunnels, in the engine: dtls.enabled (engine.h) |
+//! | published.quic | published quic tunnels, in the engine: quic.enabled (engine.h) |
 use std::os::raw::{c_char, c_int, c_uint};
 
 /// Version of the headers. The ABI only grows within one major version (SONAME librstream.so.1).
