@@ -61,6 +61,7 @@ class Keeper:
         return thing
 
     def finish(self):
+        """Ends what was made."""
         failures = []
         for thing in reversed(self._made):
             try:
@@ -69,6 +70,13 @@ class Keeper:
                 failures.append(error)
         if failures:
             raise failures[0]
+
+
+def keeping(make, end=lambda thing: thing.close()):
+    """A fixture that makes things of one kind."""
+    keeper = Keeper(make, end)
+    yield keeper
+    keeper.finish()
 
 
 def _end_program(program):
@@ -81,25 +89,19 @@ def _end_program(program):
 @pytest.fixture
 def start_engine(tmp_path):
     """Starts an engine of the test's own: start_engine(settings={...}, ...)."""
-    keeper = Keeper(lambda **options: Engine(tmp_path / "engine", **options), _end_program)
-    yield keeper
-    keeper.finish()
+    yield from keeping(lambda **options: Engine(tmp_path / "engine", **options), _end_program)
 
 
 @pytest.fixture
 def forward(tmp_path, engine_first):
     """Starts `rstreamctl forward`: forward(engine, target, name, arguments=[...])."""
-    keeper = Keeper(lambda *a, **options: Forward(tmp_path / "forward", *a, **options), _end_program)
-    yield keeper
-    keeper.finish()
+    yield from keeping(lambda *a, **options: Forward(tmp_path / "forward", *a, **options), _end_program)
 
 
 @pytest.fixture
 def dial(tmp_path, engine_first):
     """Starts `rstreamctl dial`: dial(engine, name)."""
-    keeper = Keeper(lambda *a, **options: Dial(tmp_path / "dial", *a, **options), _end_program)
-    yield keeper
-    keeper.finish()
+    yield from keeping(lambda *a, **options: Dial(tmp_path / "dial", *a, **options), _end_program)
 
 
 @pytest.fixture
@@ -121,21 +123,13 @@ def client(engine):
 @pytest.fixture
 def start_fake_engine(tmp_path_factory):
     """Starts a wire-level engine: start_fake_engine(names=("localhost",), ...)."""
-    keeper = Keeper(
-        lambda **options: FakeEngine(tmp_path_factory.mktemp("fake-engine"), **options), lambda fake: fake.close()
-    )
-    yield keeper
-    keeper.finish()
+    yield from keeping(lambda **options: FakeEngine(tmp_path_factory.mktemp("fake-engine"), **options))
 
 
 @pytest.fixture
 def start_quic_engine(tmp_path_factory):
     """Starts a wire-level engine that speaks QUIC, too: start_quic_engine(names=("localhost",), retry=False, ...)."""
-    keeper = Keeper(
-        lambda **options: QUICEngine(tmp_path_factory.mktemp("quic-engine"), **options), lambda fake: fake.close()
-    )
-    yield keeper
-    keeper.finish()
+    yield from keeping(lambda **options: QUICEngine(tmp_path_factory.mktemp("quic-engine"), **options))
 
 
 @pytest.fixture
@@ -163,9 +157,7 @@ def agent(fake_engine, forward):
 @pytest.fixture
 def tcp_server():
     """Starts a local TCP service: tcp_server(handler, tls=None)."""
-    keeper = Keeper(TCPServer, lambda server: server.close())
-    yield keeper
-    keeper.finish()
+    yield from keeping(TCPServer)
 
 
 @pytest.fixture
@@ -178,25 +170,19 @@ def udp_echo():
 @pytest.fixture
 def site():
     """Starts a local HTTP service: site(version="HTTP/1.1", name="origin")."""
-    keeper = Keeper(HTTPSite, lambda server: server.close())
-    yield keeper
-    keeper.finish()
+    yield from keeping(HTTPSite)
 
 
 @pytest.fixture
 def pausing_proxy():
     """Starts a proxy in front of a port: pausing_proxy(port)."""
-    keeper = Keeper(PausingProxy, lambda proxy: proxy.close())
-    yield keeper
-    keeper.finish()
+    yield from keeping(PausingProxy)
 
 
 @pytest.fixture
 def udp_relay():
     """Starts a relay in front of a UDP port: udp_relay(port, host="127.0.0.1", seed=1)."""
-    keeper = Keeper(UDPRelay, lambda relay: relay.close())
-    yield keeper
-    keeper.finish()
+    yield from keeping(UDPRelay)
 
 
 @pytest.fixture
@@ -270,14 +256,10 @@ def watch(tmp_path):
         command = [build_product("rstreamctl"), "watch", "--json", *engine.client_options(token), *arguments]
         return Program(command, tmp_path / f"watch-{next(numbers)}.log", environment=clean_environment())
 
-    keeper = Keeper(start, _end_program)
-    yield keeper
-    keeper.finish()
+    yield from keeping(start, _end_program)
 
 
 @pytest.fixture
 def fake_api(tmp_path_factory):
     """Starts an engine's HTTP interface that gives one answer to everything: fake_api(answer)."""
-    keeper = Keeper(lambda answer: FakeAPI(tmp_path_factory.mktemp("api"), answer), lambda api: api.close())
-    yield keeper
-    keeper.finish()
+    yield from keeping(lambda answer: FakeAPI(tmp_path_factory.mktemp("api"), answer))

@@ -8,6 +8,7 @@ from aioquic.h3 import events as h3_events
 from aioquic.h3.connection import H3Connection, Setting
 
 from . import background, quic
+from .closing import Closing
 
 _PACKET = 1452
 # What of it is left for a UDP payload. aioquic would hold larger ones back for ever, and all behind them.
@@ -33,7 +34,7 @@ def proxy_settings(connection, extended_connect=True, datagrams=True):
     return _Settings(connection._quic, switches)
 
 
-class ConnectUDPProxy:
+class ConnectUDPProxy(Closing):
     """Carries UDP to wherever it is asked to, names being this machine. `requests` are the headers it was sent; `carried`
     counts datagrams towards the target and back.
 
@@ -103,12 +104,6 @@ class ConnectUDPProxy:
         self._server.close()
         for flow in self._targets:
             background.call(flow.close)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 class _Flow(asyncio.DatagramProtocol):

@@ -10,6 +10,7 @@ import time
 import urllib.parse
 
 from .certificates import Authority
+from .closing import close_listener
 
 
 @dataclasses.dataclass
@@ -120,11 +121,7 @@ class FakeAPI:
         return Request(method, target, headers, number, time.monotonic())
 
     def close(self):
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
+        close_listener(self._listener)
         for connection in self._connections:
             try:
                 connection.shutdown(socket.SHUT_RDWR)

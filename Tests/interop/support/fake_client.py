@@ -6,10 +6,11 @@ import socket
 import threading
 
 from . import wire
+from .closing import Closing
 from .tls import TLSStream, client_context, tls_connect
 
 
-class FakeClient:
+class FakeClient(Closing):
     """Knows an engine; makes connections to it. Everything it opened is closed with close()."""
 
     def __init__(self, port, ca_file, server_name="localhost", token=None, agent="interop-wire"):
@@ -86,12 +87,6 @@ class FakeClient:
                 thing.drop() if isinstance(thing, Control) else thing.close()
             except OSError:
                 pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 class Control(wire.Channel):

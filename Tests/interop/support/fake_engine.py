@@ -10,12 +10,13 @@ import threading
 
 from . import wire
 from .certificates import Authority
+from .closing import Closing, close_all, close_listener
 from .tls import TLSStream
 
 _AUTO = object()
 
 
-class FakeEngine:
+class FakeEngine(Closing):
     """Listens on a port of its own. Connections wait in accept() once their TLS handshake is done.
 
     `before_handshake` may be set to a function that gets the accepted socket and returns False to keep it for itself.
@@ -129,22 +130,8 @@ class FakeEngine:
 
     def close(self):
         self._open = False
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
-        for thing in self._held:
-            try:
-                thing.close()
-            except OSError:
-                pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+        close_listener(self._listener)
+        close_all(self._held)
 
 
 class EngineControl(wire.Channel):

@@ -8,6 +8,9 @@ import subprocess
 import tempfile
 import threading
 
+from .closing import Closing
+
+
 @functools.cache
 def _preload(name):
     source = pathlib.Path(__file__).with_name(f"{name}.c")
@@ -27,7 +30,7 @@ def download(port, server_name, paths, folder, timeout=60):
     return done.stdout
 
 
-class GTLSClient:
+class GTLSClient(Closing):
     """Connects and stays until close(). `lines` is what it says, about every packet and frame."""
 
     def __init__(self, port, *options, alpn="rstrm/1", server_name="localhost", host="127.0.0.1", target=()):
@@ -71,9 +74,3 @@ class GTLSClient:
         self._process.wait()
         self._reader.join(5)
         self._process.stdout.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import threading
 
+from support.closing import Closing
 from support.proxies import Daemon
 
 ZONE = """$ORIGIN {zone}.
@@ -147,7 +148,7 @@ class Question:
         return self.answer(*records, **options)
 
 
-class FakeNameServer:
+class FakeNameServer(Closing):
     """Answers on UDP and TCP with what `handler(question)` returns: bytes, a list of messages, or nothing."""
 
     def __init__(self, handler, address=("127.0.0.1", 0)):
@@ -210,9 +211,3 @@ class FakeNameServer:
             except OSError:
                 pass
             sock.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

@@ -9,8 +9,10 @@ import struct
 import threading
 import time
 
+from .closing import Closing, close_all, close_listener
 
-class TCPServer:
+
+class TCPServer(Closing):
     """Runs `handler(connection)` in a thread for every connection; `connection` is a socket, TLS when asked for."""
 
     def __init__(self, handler, tls=None, family=socket.AF_INET, address=None):
@@ -52,25 +54,11 @@ class TCPServer:
             sock.close()
 
     def close(self):
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
-        for connection in self.connections:
-            try:
-                connection.close()
-            except OSError:
-                pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+        close_listener(self._listener)
+        close_all(self.connections)
 
 
-class UDPServer:
+class UDPServer(Closing):
     """Answers every packet with `handler(packet)`, unless that is None. `peers` are the addresses packets came from."""
 
     def __init__(self, handler=bytes.upper, host="127.0.0.1"):
@@ -102,12 +90,6 @@ class UDPServer:
         except OSError:
             pass
         self._socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 # -- manners of TCP servers ------------------------------------------------------------------------------------------
@@ -297,7 +279,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
 
-class HTTPSite:
+class HTTPSite(Closing):
     """An HTTP server on a port of its own, HTTP/1.1 with keep-alive or plain HTTP/1.0."""
 
     def __init__(self, version="HTTP/1.1", name="origin", tls=None):
@@ -321,9 +303,3 @@ class HTTPSite:
         self.go_on.set()
         self._server.shutdown()
         self._server.server_close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

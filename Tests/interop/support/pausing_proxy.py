@@ -5,8 +5,10 @@ import select
 import socket
 import threading
 
+from .closing import Closing, close_listener
 
-class PausingProxy:
+
+class PausingProxy(Closing):
     def __init__(self, port, host="127.0.0.1"):
         self._target = (host, port)
         self._flowing = threading.Event()
@@ -74,15 +76,5 @@ class PausingProxy:
 
     def close(self):
         self.resume()
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
+        close_listener(self._listener)
         self.cut()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

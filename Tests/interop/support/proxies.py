@@ -9,9 +9,10 @@ import ssl
 import subprocess
 import tempfile
 import threading
-
 from support.origins import TCPServer
 from support.waiting import wait_until
+
+from .closing import Closing
 
 USER, PASSWORD = "agent", "pass word:%"
 
@@ -137,7 +138,7 @@ class Microsocks(Daemon):
         self.url = f"socks5://127.0.0.1:{self.port}"
 
 
-class ConnectProxy:
+class ConnectProxy(Closing):
     """An HTTP proxy that connects wherever it is asked to, by name of the test's own, inside TLS where a context is given.
 
     `requests` are the heads it was sent.
@@ -167,12 +168,6 @@ class ConnectProxy:
 
     def close(self):
         self._server.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def join(near, far):

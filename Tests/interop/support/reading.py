@@ -3,8 +3,10 @@
 
 import time
 
+from .closing import Closing
 
-class Reading:
+
+class Reading(Closing):
     """Needs read(size, timeout), and _timeout for callers that give none."""
 
     _timeout = 10.0
@@ -32,12 +34,6 @@ class Reading:
             if not chunk:
                 return bytes(data)
             data += chunk
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def read_until_end(stream, timeout=5):

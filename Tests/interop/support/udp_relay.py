@@ -8,6 +8,7 @@ import random
 import threading
 
 from . import background
+from .closing import Closing
 
 _REORDER_SECONDS = 0.005
 
@@ -57,7 +58,7 @@ class Path:
         self.amplification = 0.0
 
 
-class UDPRelay:
+class UDPRelay(Closing):
     """Listens on a port of its own, or the given one, and carries datagrams to a port and back."""
 
     def __init__(self, target_port, host="127.0.0.1", port=0, seed=1):
@@ -122,12 +123,6 @@ class UDPRelay:
 
     def close(self):
         background.call(self._close)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     # -- in the loop -----------------------------------------------------------------------------------------------------
 

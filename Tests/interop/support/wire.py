@@ -12,6 +12,8 @@ import time
 
 from rstream._proto import rstream_pb2 as pb
 
+from .closing import Closing
+
 ALPN = "rstrm/1"
 MAX_PAYLOAD = 65535
 PROTOCOL_VERSION = "1.4.5"
@@ -221,7 +223,7 @@ def source_address(request):
 # -- one connection --------------------------------------------------------------------------------------------------
 
 
-class Wire:
+class Wire(Closing):
     """Framed messages, and raw bytes where the protocol goes over to them, on one TLS connection."""
 
     def __init__(self, stream):
@@ -284,12 +286,6 @@ class Wire:
 
     def close(self):
         self.stream.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 # -- one control channel ---------------------------------------------------------------------------------------------
