@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
 import librstream
+from librstream._channel import Channel
 from librstream._transport import Data
 from librstream.blocking._loop import Blocking, Closing, ThreadLoop, Waits, same
 from librstream.tunnel import Tunnel
@@ -16,16 +17,11 @@ from librstream.types import TunnelProperties
 
 _Arrival = TypeVar("_Arrival", librstream.RstreamStream, librstream.PacketChannel)
 _Wrapped = TypeVar("_Wrapped")
+_Kind = TypeVar("_Kind", bound=Channel)
 
 
-class RstreamStream(Closing[librstream.RstreamStream]):
-    """A :class:`librstream.RstreamStream` that blocks."""
-
-    read = Waits(librstream.RstreamStream.read, same)
-    readexactly = Waits(librstream.RstreamStream.readexactly, same)
-    readuntil = Waits(librstream.RstreamStream.readuntil, same)
-    readline = Waits(librstream.RstreamStream.readline, same)
-    wait_closed = Waits(librstream.RstreamStream.wait_closed, same)
+class _Channel(Closing[_Kind]):
+    """A stream or a packet channel that blocks."""
 
     @property
     def peer(self) -> str:
@@ -36,6 +32,27 @@ class RstreamStream(Closing[librstream.RstreamStream]):
     def id(self) -> str:
         """The engine's id of the stream, "" when unknown."""
         return self._inner.id
+
+    def wait_closed(self) -> None:
+        """Waits until it has ended; call :meth:`close` first."""
+        self._loop.run(self._inner.wait_closed())
+
+    def close(self) -> None:
+        """Ends it when what was taken to be sent has been sent, and waits for that."""
+        self._inner.close()
+        self.wait_closed()
+
+    def _leave(self) -> None:
+        self.close()
+
+
+class RstreamStream(_Channel[librstream.RstreamStream]):
+    """A :class:`librstream.RstreamStream` that blocks."""
+
+    read = Waits(librstream.RstreamStream.read, same)
+    readexactly = Waits(librstream.RstreamStream.readexactly, same)
+    readuntil = Waits(librstream.RstreamStream.readuntil, same)
+    readline = Waits(librstream.RstreamStream.readline, same)
 
     def at_eof(self) -> bool:
         """Whether the other side has ended its direction and all of it was read."""
@@ -75,33 +92,13 @@ class RstreamStream(Closing[librstream.RstreamStream]):
         self._inner.abort()
         self.wait_closed()
 
-    def close(self) -> None:
-        """Ends the stream when what was written has been sent, and waits for that."""
-        self._inner.close()
-        self.wait_closed()
 
-    def _leave(self) -> None:
-        self.close()
-
-
-class PacketChannel(Closing[librstream.PacketChannel]):
+class PacketChannel(_Channel[librstream.PacketChannel]):
     """A :class:`librstream.PacketChannel` that blocks.
 
     Between calls that block nothing is received: what arrives waits, and of QUIC
     datagrams 64 wait at most.
     """
-
-    wait_closed = Waits(librstream.PacketChannel.wait_closed, same)
-
-    @property
-    def peer(self) -> str:
-        """Address of the remote end as the engine reported it, "" when unknown."""
-        return self._inner.peer
-
-    @property
-    def id(self) -> str:
-        """The engine's id of the stream that the channel is, "" when unknown."""
-        return self._inner.id
 
     @property
     def path(self) -> str:
@@ -146,14 +143,6 @@ class PacketChannel(Closing[librstream.PacketChannel]):
             return self.receive()
         except EOFError as end:
             raise StopIteration from end
-
-    def close(self) -> None:
-        """Ends the channel when what was taken has been sent, and waits until it is gone."""
-        self._inner.close()
-        self.wait_closed()
-
-    def _leave(self) -> None:
-        self.close()
 
 
 async def _send(channel: librstream.PacketChannel, packet: Data) -> None:
