@@ -384,6 +384,33 @@ import Testing
     }
   }
 
+  @Test func quicTunnels() throws {
+    var offering = policy
+    offering.hasQUIC = true
+    var tunnel = try offering.effective(
+      properties {
+        $0.protocol = "quic"
+        $0.tlsALPNs = ["a", "b"]
+        $0.upstreamTLS = true
+      }, label: "r1")
+    #expect(tunnel.type == "datagram" && tunnel.tlsALPNs == ["a", "b"])
+    TunnelPolicy.announce(&tunnel, port: 4433)
+    #expect(tunnel.port == 4433 && tunnel.host == "r1.t.edge.example.com:4433")
+    let changes: [(inout TunnelProperties) -> Void] = [
+      { $0.type = "bytestream" }, { $0.upstreamTLS = false }, { $0.tlsMode = "terminated" }, { $0.httpVersion = "h3" },
+      { $0.port = 443 }, { $0.tokenAuth = true },
+    ]
+    for change in changes {
+      #expect(throws: Refusal.self) {
+        try offering.effective(
+          properties {
+            $0.protocol = "quic"
+            change(&$0)
+          }, label: "r1")
+      }
+    }
+  }
+
   @Test func whatIsNotOfferedSaysSo() {
     let requests: [(String, (inout TunnelProperties) -> Void)] = [
       ("dtls", { $0.protocol = "dtls" }), ("quic", { $0.protocol = "quic" }), ("webtty", { $0.protocol = "webtty" }),

@@ -63,7 +63,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   var stops: [StopSending] = []
   /// Ended with the connection; ngtcp2 may look at their memory until it is gone itself.
   var retired: [QUICStream] = []
-  var endedUnidirectional = 0
+  var keptUnidirectional = 0
   var heldBytes = 0
   var withheldCredit = 0
 

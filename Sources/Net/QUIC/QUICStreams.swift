@@ -6,8 +6,8 @@ import CUV
 extension QUICConnection {
   /// Openings that may wait for the peer to allow more streams.
   private static let openingLimit = 1024
-  /// Streams of one direction that a peer may open in a connection's life.
-  private static let unidirectionalLimit = 65_536
+  /// Above so many streams of one direction that are over and kept by ngtcp2 the peer gets no credit for more.
+  private static let keptLimit = 262_144
 
   /// Opens a stream, or waits until the peer allows one more. The completion is not called inside this call.
   public func openStream(_ done: @escaping (Result<QUICStream, Failure>) -> Void) {
@@ -97,7 +97,9 @@ extension QUICConnection {
       if ngtcp2_is_bidi_stream(id) != 0 {
         ngtcp2_conn_extend_max_streams_bidi(raw, 1)
       } else if stream != nil {
-        allowUnidirectionalStream(raw)
+        ngtcp2_conn_extend_max_streams_uni(raw, 1)
+      } else {
+        keptUnidirectional -= 1
       }
     }
     guard let stream else { return }
@@ -107,21 +109,16 @@ extension QUICConnection {
   }
 
   /// A stream that only the peer writes to is over. ngtcp2 0.12 never says so, for it waits for the own FIN that there is
-  /// not, and later versions say it once more.
+  /// not: what it keeps of the stream, about 200 bytes, is freed with the connection. Later versions say it once more.
   func peerEnded(_ stream: QUICStream) {
     guard let raw, stream.slot != nil, stream.isUnidirectional, ngtcp2_conn_is_local_stream(raw, stream.id) == 0 else {
       return
     }
     ngtcp2_conn_set_stream_user_data(raw, stream.id, nil)
-    allowUnidirectionalStream(raw)
+    keptUnidirectional += 1
+    if keptUnidirectional < Self.keptLimit { ngtcp2_conn_extend_max_streams_uni(raw, 1) }
     forget(stream)
-    loop.later { [weak self] in self?.closeWhenFinished() }
-  }
-
-  private func allowUnidirectionalStream(_ raw: OpaquePointer) {
-    endedUnidirectional &+= 1
-    // What it keeps of each is freed with the connection.
-    if endedUnidirectional < Self.unidirectionalLimit { ngtcp2_conn_extend_max_streams_uni(raw, 1) }
+    loop.later { [self] in closeWhenFinished() }
   }
 
   private func forget(_ stream: QUICStream) {

@@ -5,7 +5,7 @@ import Glibc
 @testable import RstreamNet
 
 // Any bytes as what comes beside or inside of QUIC datagrams: capsules of a stream, the settings of an HTTP/3 peer, the
-// datagrams of packet channels, and the ids of their streams.
+// datagrams of packet channels, the ids of their streams, and the frames of packets.
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
@@ -16,6 +16,7 @@ public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   case UInt8(ascii: "c"): checkCapsules(bytes)
   case UInt8(ascii: "s"): checkSettings(bytes)
   case UInt8(ascii: "d"): checkChannels(bytes)
+  case UInt8(ascii: "f"): checkFrames(bytes)
   default: checkID(bytes)
   }
   return 0
@@ -47,6 +48,21 @@ private func checkSettings(_ stream: [UInt8]) {
   // The amended frame may have become longer than what is read.
   guard case .settings(let again) = read(amended) else { return }
   expect(again.enablesConnectProtocol == settings.enablesConnectProtocol, "other settings: \(again)")
+}
+
+/// A packet that is cut off holds no other stops than the whole one.
+private func checkFrames(_ packet: [UInt8]) {
+  func stops(_ bytes: ArraySlice<UInt8>) -> [StopSending] {
+    bytes.withUnsafeBytes { bytes in
+      var frames = QUICFrames(bytes)
+      var found: [StopSending] = []
+      while let stop = frames.nextStop() { found.append(stop) }
+      return found
+    }
+  }
+  let all = stops(packet[...])
+  expect(all.count * 3 <= packet.count, "\(all.count) frames in \(packet.count) bytes")
+  expect(all.starts(with: stops(packet.prefix(packet.count / 2))), "other stops in the first half")
 }
 
 private func checkID(_ bytes: [UInt8]) {

@@ -98,6 +98,10 @@ class DTLSEnd:
         except SSL.WantReadError:
             return b""
 
+    def notify_close(self):
+        self.tls.shutdown()
+        self._flush()
+
     def close(self):
         self._packets.close()
 
