@@ -7,6 +7,15 @@ import Testing
 @testable import RstreamEngine
 
 @Suite struct PublishedHTTPTests {
+  /// An engine, a client of it and its published tunnel.
+  private func published(
+    _ settings: [String: String] = [:], _ adjust: (inout TunnelProperties) -> Void = { $0.name = "web" }
+  ) throws -> (Harness, WirePeer, TunnelProperties) {
+    let harness = try Harness(settings)
+    let client = try harness.client()
+    return (harness, client, try client.tunnel { adjust(&$0) })
+  }
+
   private func consumer(_ harness: Harness, _ host: String?) throws -> RawPeer {
     RawPeer(try harness.handshake(serverName: try #require(host), alpn: ["http/1.1"]).get(), harness)
   }
@@ -31,9 +40,7 @@ import Testing
   private let ok = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 
   @Test func aRequestReachesTheService() throws {
-    let harness = try Harness()
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.name = "web" }
+    let (harness, client, tunnel) = try published()
     let consumer = try consumer(harness, tunnel.hostname)
     consumer.send(
       get(
@@ -104,19 +111,16 @@ import Testing
   }
 
   @Test func anOwnerThatDoesNotDeliverIs504() throws {
-    let harness = try Harness(["timeouts.stream_request_seconds": "1"])
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.name = "web" }
+    let (harness, client, tunnel) = try published(["timeouts.stream_request_seconds": "1"])
     let consumer = try consumer(harness, tunnel.hostname)
     consumer.send(get(tunnel.host))
+    _ = try client.nextRequest()
     #expect(answer(consumer).hasPrefix("HTTP/1.1 504 "))
     harness.finish()
   }
 
   @Test func failuresAreToldApart() throws {
-    let harness = try Harness()
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.name = "web" }
+    let (harness, client, tunnel) = try published()
     let consumer = try consumer(harness, tunnel.hostname)
 
     consumer.send(get(tunnel.host))
@@ -145,9 +149,7 @@ import Testing
   }
 
   @Test func aStaleConnectionIsReplacedOnceForWhatCanBeRepeated() throws {
-    let harness = try Harness()
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.name = "web" }
+    let (harness, client, tunnel) = try published()
     for (method, repeats) in [("GET", true), ("DELETE", true), ("POST", false)] {
       let consumer = try consumer(harness, tunnel.hostname)
       consumer.send(get(tunnel.host))
@@ -169,9 +171,7 @@ import Testing
   }
 
   @Test func anIdleConnectionThatTheServiceClosedIsNotUsed() throws {
-    let harness = try Harness()
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.name = "web" }
+    let (harness, client, tunnel) = try published()
     let consumer = try consumer(harness, tunnel.hostname)
     consumer.send(get(tunnel.host))
     let first = try client.deliver(client.nextRequest())
@@ -186,9 +186,7 @@ import Testing
   }
 
   @Test func aConsumerThatLeavesIsNotServed() throws {
-    let harness = try Harness()
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.name = "web" }
+    let (harness, client, tunnel) = try published()
     let early = try consumer(harness, tunnel.hostname)
     early.send(get(tunnel.host))
     let request = try client.nextRequest()
@@ -217,9 +215,7 @@ import Testing
   }
 
   @Test func aTunnelThatAsksForATokenGetsOnlyRequestsThatHaveOne() throws {
-    let harness = try Harness(["auth.tokens": "right"])
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.tokenAuth = true }
+    let (harness, client, tunnel) = try published(["auth.tokens": "right"]) { $0.tokenAuth = true }
     let consumer = try consumer(harness, tunnel.hostname)
     consumer.send(get(tunnel.host))
     let refusal = answer(consumer)
@@ -239,9 +235,7 @@ import Testing
   }
 
   @Test func aServiceMaySpeakTLS() throws {
-    let harness = try Harness()
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.upstreamTLS = true }
+    let (harness, client, tunnel) = try published { $0.upstreamTLS = true }
     let consumer = try consumer(harness, tunnel.hostname)
     consumer.send(get(tunnel.host))
     var settings = TLSContext.ServerSettings()
@@ -266,9 +260,7 @@ import Testing
   }
 
   @Test func connectGoesToTheTunnelOfTheConnection() throws {
-    let harness = try Harness()
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.name = "proxy" }
+    let (harness, client, tunnel) = try published { $0.name = "proxy" }
     let consumer = try consumer(harness, tunnel.hostname)
     consumer.send("CONNECT far.test:22 HTTP/1.1\r\nHost: far.test:22\r\n\r\n")
     let service = try client.deliver(client.nextRequest())
@@ -281,9 +273,7 @@ import Testing
   }
 
   @Test func http2IsNotOfferedToServicesBehindOurBack() throws {
-    let harness = try Harness()
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.name = "web" }
+    let (harness, client, tunnel) = try published()
     let consumer = try consumer(harness, tunnel.hostname)
     consumer.send(
       get(tunnel.host, "/", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n"))
@@ -293,9 +283,7 @@ import Testing
   }
 
   @Test func drainingLetsRequestsEnd() throws {
-    let harness = try Harness()
-    let client = try harness.client()
-    let tunnel = try client.tunnel { $0.name = "web" }
+    let (harness, client, tunnel) = try published()
     let idle = try consumer(harness, tunnel.hostname)
     let busy = try consumer(harness, tunnel.hostname)
     busy.send(get(tunnel.host))
