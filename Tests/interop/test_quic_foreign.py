@@ -95,6 +95,17 @@ def test_end_with_the_last_byte(client, control, name):
     assert near.read_all() == b"and the answer"
 
 
+def test_unidirectional_streams_are_stopped(client, control, name):
+    """Three at once may be open: some libraries want that of any server. Nobody reads them, and others may follow."""
+    for _ in range(9):
+        stream = client.connection.open_stream(unidirectional=True)
+        stream.write(b"not for you")
+        assert stream.wait_stopped() == 0
+        stream.reset(0)
+        client.connection.ping_peer()
+    carries(*client.pair(control, name))
+
+
 def test_empty_streams_do_no_harm(client, control, name):
     """Clients that chose the other transport, or gave up, leave streams without a byte."""
     for number in range(50):

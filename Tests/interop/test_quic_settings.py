@@ -4,6 +4,7 @@
 import gc
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,15 @@ def test_debugging_files(start_engine, forward, dial, tcp_server, tmp_path, name
             # A sequence of JSON texts (RFC 7464).
             events = [json.loads(part) for part in file.read_text().split("\x1e") if part]
             assert len(events) > 20
+
+
+def test_socket_buffers_are_told(start_engine):
+    """Small ones lose packets of fast transfers. Who must not force their size gets what the system allows."""
+    engine = start_engine(prefix=["unshare", "--user", "--map-root-user"])
+    wanted = 4 << 20
+    # The kernel counts twice what it is asked for.
+    allowed = [2 * min(wanted, int(Path(f"/proc/sys/net/core/{name}").read_text())) for name in ("rmem_max", "wmem_max")]
+    assert "socket buffers of %d and %d bytes" % tuple(allowed) in engine.log
 
 
 def test_a_consumer_that_does_not_read_costs_bounded_memory(start_engine, forward, tcp_server, name):

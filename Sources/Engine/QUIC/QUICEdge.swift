@@ -32,6 +32,8 @@ enum QUICEdge {
     // More than three of a client's keep-alives, so that a few lost ones do no harm.
     quic.idleTimeout = 45_000
     quic.keepAlive = 0
+    // As many as clients with HTTP/3 on their minds want of any server. Nothing that comes on them is read.
+    quic.unidirectionalStreams = 3
     quic.handshakeTimeout = engine.handshakeTimeout
     quic.congestionControl = engine.settings.quicCongestionControl == "bbr" ? .bbr : .cubic
     quic.qlogDirectory = engine.settings.quicQLogDirectory

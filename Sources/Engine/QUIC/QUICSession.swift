@@ -44,7 +44,7 @@ final class QUICSession: Session, QUICConnectionDelegate {
   }
 
   func connection(_ connection: QUICConnection, opened stream: QUICStream) {
-    guard let place = engine.connections.admit() else { return stream.reset() }
+    guard !stream.isUnidirectional, let place = engine.connections.admit() else { return stream.reset() }
     stream.attachment = place
     WireConnection(engine, stream, certificate: connection.peerCertificate, timeout: engine.handshakeTimeout)
   }
