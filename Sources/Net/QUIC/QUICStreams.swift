@@ -105,7 +105,6 @@ extension QUICConnection {
     guard let stream else { return }
     loop.gathering.deliver(of: stream)
     forget(stream)
-    loop.later { [self] in closeWhenFinished() }
   }
 
   /// A stream that only the peer writes to is over. ngtcp2 0.12 never says so, for it waits for the own FIN that there is
@@ -118,7 +117,6 @@ extension QUICConnection {
     keptUnidirectional += 1
     if keptUnidirectional < Self.keptLimit { ngtcp2_conn_extend_max_streams_uni(raw, 1) }
     forget(stream)
-    loop.later { [self] in closeWhenFinished() }
   }
 
   private func forget(_ stream: QUICStream) {
@@ -128,6 +126,8 @@ extension QUICConnection {
     }
     unblock(stream)
     stream.finished()
+    // Its owner may drop it inside of a call that it is in the middle of.
+    loop.later { [self] in withExtendedLifetime(stream) { closeWhenFinished() } }
   }
 
   func failStreams(_ failure: Failure) {
