@@ -30,6 +30,9 @@ public final class Engine: LoopChild {
   /// few seconds.
   var patience: UInt32 = 15_000
 
+  /// Datagrams of published quic tunnels that did not get through, of connections that have ended.
+  var droppedDatagrams: UInt64 = 0
+
   /// Tries to find a port that is free for TCP and UDP.
   private static let portAttempts = 16
 

@@ -55,6 +55,10 @@ final class Metrics: HTTPHandler {
     metric(
       "connections_refused_total", "counter", "Connections refused because limits.connections were open.",
       [("", engine.connections.refused)])
+    metric(
+      "quic_datagrams_dropped_total", "counter",
+      "Datagrams of published quic tunnels that were too large or too many, once their connections have ended.",
+      [("", engine.droppedDatagrams)])
     return text
   }
 }

@@ -77,6 +77,13 @@ final class PublishedQUIC: Session {
   private func leave() {
     pending?.cancel()
     pending = nil
+    if let relay {
+      Log.debug(
+        "engine",
+        "tunnel \(tunnel.id): QUIC connection of \(relay.streams) streams (\(relay.refusedStreams) refused) and "
+          + "\(relay.datagrams) datagrams (\(relay.droppedDatagrams) dropped)")
+      engine.droppedDatagrams &+= relay.droppedDatagrams
+    }
     relay = nil
     engine.sessions.remove(self)
   }

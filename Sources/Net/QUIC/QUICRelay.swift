@@ -13,9 +13,10 @@ public final class QUICRelay: QUICConnectionDelegate {
   /// How often streams that wait are looked at, in milliseconds.
   private static let interval: UInt64 = 250
 
-  /// Datagrams that were handed on, and those that were not: too large, too many, or the other peer takes none.
+  /// Datagrams that were handed on.
   public private(set) var datagrams: UInt64 = 0
-  public private(set) var droppedDatagrams: UInt64 = 0
+  private var droppedEarly: UInt64 = 0
+  private var droppedOnSecond: UInt64 = 0
   /// Streams that were carried on, and those that found no credit in time.
   public private(set) var streams: UInt64 = 0
   public private(set) var refusedStreams: UInt64 = 0
@@ -69,6 +70,16 @@ public final class QUICRelay: QUICConnectionDelegate {
 
   private func other(_ connection: QUICConnection) -> QUICConnection? { connection === first ? second : first }
 
+  /// Datagrams that did not get through here: too large, too many, or the other peer takes none.
+  public var droppedDatagrams: UInt64 {
+    droppedEarly &+ first.droppedDatagrams &+ (second?.droppedDatagrams ?? droppedOnSecond)
+  }
+
+  private func leaveSecond() {
+    droppedOnSecond = second?.droppedDatagrams ?? droppedOnSecond
+    second = nil
+  }
+
   // MARK: Ending
 
   /// Ends both connections, the first with this word.
@@ -76,7 +87,7 @@ public final class QUICRelay: QUICConnectionDelegate {
     guard !isEnding else { return }
     begin(failure)
     second?.close(.noError("the relay ends"))
-    second = nil
+    leaveSecond()
     first.finish(with: word, within: Self.farewell)
   }
 
@@ -86,7 +97,7 @@ public final class QUICRelay: QUICConnectionDelegate {
     begin(nil)
     first.close(word)
     second?.close(word)
-    second = nil
+    leaveSecond()
   }
 
   private func begin(_ failure: Failure?) {
@@ -118,7 +129,7 @@ public final class QUICRelay: QUICConnectionDelegate {
   }
 
   private func finish() {
-    second = nil
+    leaveSecond()
     let report = onEnd
     onEnd = nil
     report?(failure)
@@ -149,14 +160,14 @@ public final class QUICRelay: QUICConnectionDelegate {
   public func connection(_ connection: QUICConnection, received datagram: UnsafeRawBufferPointer) {
     guard !isEnding else { return }
     if !isJoined {
-      if !early.append(datagram) { droppedDatagrams &+= 1 }
+      if !early.append(datagram) { droppedEarly &+= 1 }
       return
     }
     if let target = other(connection) { relay(datagram, to: target) }
   }
 
   private func relay(_ datagram: UnsafeRawBufferPointer, to target: QUICConnection) {
-    if target.send(datagram: datagram) { datagrams &+= 1 } else { droppedDatagrams &+= 1 }
+    if target.send(datagram: datagram) { datagrams &+= 1 }
   }
 
   // MARK: Streams that wait for credit
