@@ -4,12 +4,11 @@ import CUV
 import Glibc
 
 /// A listening TCP socket.
-public final class Listener {
+public final class Listener: SocketOwner {
   public typealias Accept = (SocketChannel) -> Void
 
   private let loop: Loop
-  private var descriptor: Int32
-  private var poll: UnsafeMutablePointer<uv_poll_t>?
+  private let socket: SocketWatcher
   private var onAccept: Accept?
   private var retryTimer: LoopTimer?
   private var isPaused = false
@@ -29,20 +28,11 @@ public final class Listener {
       Glibc.close(descriptor)
       throw failure
     }
-    let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
-    let status = uv_poll_init(loop.uv, poll, descriptor)
-    guard status == 0 else {
-      poll.deallocate()
-      Glibc.close(descriptor)
-      throw .uv(status, attempt)
-    }
+    socket = try SocketWatcher(loop, descriptor, attempt)
     self.loop = loop
-    self.descriptor = descriptor
     self.address = address
     self.onAccept = onAccept
-    self.poll = poll
-    poll.pointee.data = Unmanaged.passRetained(self).toOpaque()
-    loop.handleOpened()
+    socket.owner = self
     watch()
   }
 
@@ -50,22 +40,13 @@ public final class Listener {
     onAccept = nil
     retryTimer?.close()
     retryTimer = nil
-    guard let poll else { return }
-    self.poll = nil
-    uv_close(UnsafeMutableRawPointer(poll).assumingMemoryBound(to: uv_handle_t.self)) { handle in
-      guard let handle, let data = handle.pointee.data else { return }
-      let listener = Unmanaged<Listener>.fromOpaque(data).takeRetainedValue()
-      UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_poll_t.self).deallocate()
-      listener.loop.handleClosed()
-    }
-    Glibc.close(descriptor)
-    descriptor = -1
+    socket.close()
   }
 
   /// Stops accepting for a while: connections wait in the system's backlog.
   public func pause() {
     isPaused = true
-    if let poll { uv_poll_stop(poll) }
+    socket.watch(0)
   }
 
   public func resume() {
@@ -75,19 +56,15 @@ public final class Listener {
   }
 
   private func watch() {
-    guard let poll, !isPaused else { return }
-    uv_poll_start(poll, Int32(UV_READABLE.rawValue)) { handle, _, _ in
-      guard let data = handle?.pointee.data else { return }
-      Unmanaged<Listener>.fromOpaque(data).takeUnretainedValue().acceptSome()
-    }
+    if !isPaused { socket.watch(SocketWatcher.readable) }
   }
 
-  private func acceptSome() {
+  func socketReady(_ status: Int32, _ events: Int32) {
     // A burst is taken in pieces so that established connections are not starved.
     for _ in 0..<32 {
       guard let onAccept, !isPaused else { return }
       var storage = sockaddr_storage()
-      let accepted = rstream_accept(descriptor, &storage)
+      let accepted = rstream_accept(socket.descriptor, &storage)
       if accepted < 0 {
         switch -accepted {
         case EAGAIN: return
@@ -110,7 +87,7 @@ public final class Listener {
   /// their owners come back at once.
   private func waitForResources(_ failure: Failure) {
     Log.warn("listener", "\(failure.message); trying again until descriptors are free")
-    if let poll { uv_poll_stop(poll) }
+    socket.watch(0)
     let timer = retryTimer ?? LoopTimer(loop) { [self] in watch() }
     retryTimer = timer
     timer.start(after: 50)

@@ -3,14 +3,14 @@ import CUV
 import Glibc
 
 /// An attempt to connect to one address.
-final class SocketAttempt {
+final class SocketAttempt: SocketOwner {
   typealias Completion = (SocketAttempt, Result<SocketChannel, Failure>) -> Void
 
   private let loop: Loop
   private let address: SocketAddress
   private var completion: Completion?
   private var descriptor: Int32 = -1
-  private var watcher: UnsafeMutablePointer<uv_poll_t>?
+  private var watcher: SocketWatcher?
 
   /// The completion may be called from inside `start`.
   init(_ loop: Loop, to address: SocketAddress, _ completion: @escaping Completion) {
@@ -44,20 +44,18 @@ final class SocketAttempt {
   }
 
   private func watch(_ attempt: String) {
-    let watcher = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
-    let status = uv_poll_init(loop.uv, watcher, descriptor)
-    guard status == 0 else {
-      watcher.deallocate()
-      return finish(.failure(.uv(status, attempt)))
-    }
-    self.watcher = watcher
-    watcher.pointee.data = Unmanaged.passRetained(self).toOpaque()
-    loop.handleOpened()
-    uv_poll_start(watcher, Int32(UV_WRITABLE.rawValue)) { handle, _, _ in
-      guard let data = handle?.pointee.data else { return }
-      Unmanaged<SocketAttempt>.fromOpaque(data).takeUnretainedValue().answered()
+    do throws(Failure) {
+      let watcher = try SocketWatcher(loop, descriptor, attempt)
+      self.watcher = watcher
+      watcher.owner = self
+      watcher.watch(SocketWatcher.writable)
+    } catch {
+      descriptor = -1
+      finish(.failure(error))
     }
   }
+
+  func socketReady(_ status: Int32, _ events: Int32) { answered() }
 
   private func answered() {
     stopWatching()
@@ -94,13 +92,7 @@ final class SocketAttempt {
   }
 
   private func stopWatching() {
-    guard let watcher else { return }
-    self.watcher = nil
-    uv_close(UnsafeMutableRawPointer(watcher).assumingMemoryBound(to: uv_handle_t.self)) { handle in
-      guard let handle, let data = handle.pointee.data else { return }
-      let attempt = Unmanaged<SocketAttempt>.fromOpaque(data).takeRetainedValue()
-      UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_poll_t.self).deallocate()
-      attempt.loop.handleClosed()
-    }
+    _ = watcher?.detach()
+    watcher = nil
   }
 }

@@ -7,7 +7,7 @@ import Glibc
 ///
 /// The socket is watched with uv_poll and used with send and recv directly: libuv's own streams write without
 /// MSG_NOSIGNAL, and a library may neither let SIGPIPE end its host nor change how the host handles signals.
-public final class SocketChannel: ByteChannel {
+public final class SocketChannel: ByteChannel, SocketOwner {
   /// How long a closed channel may take to send what is queued, in milliseconds.
   static let flushTimeout: UInt64 = 10_000
   /// How long, and for how many bytes, a closed channel drops what still arrives, so that the peer reads our last bytes
@@ -15,9 +15,7 @@ public final class SocketChannel: ByteChannel {
   static let lingerTimeout: UInt64 = 2_000
   static let lingerLimit = 262_144
 
-  private var descriptor: Int32
-  private var poll: UnsafeMutablePointer<uv_poll_t>?
-  private var interest: Int32 = 0
+  private let socket: SocketWatcher
   private var queue = ByteQueue()
   private var endReceived = false
   private var endRequested = false
@@ -30,21 +28,10 @@ public final class SocketChannel: ByteChannel {
 
   /// Takes over a connected, non-blocking socket. It is closed when that fails.
   public init(_ loop: Loop, descriptor: Int32, peer: SocketAddress?) throws(Failure) {
-    self.descriptor = descriptor
+    socket = try SocketWatcher(loop, descriptor, "watch a socket")
     remote = peer
     super.init(loop)
-    let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
-    let status = uv_poll_init(loop.uv, poll, descriptor)
-    guard status == 0 else {
-      poll.deallocate()
-      Glibc.close(descriptor)
-      self.descriptor = -1
-      isClosed = true
-      throw .uv(status, "watch a socket")
-    }
-    poll.pointee.data = Unmanaged.passRetained(self).toOpaque()
-    self.poll = poll
-    loop.handleOpened()
+    socket.owner = self
     SocketOption.prepareStream(descriptor, tcp: peer.map { $0.family != AF_UNIX } ?? false)
     updateInterest()
   }
@@ -55,13 +42,13 @@ public final class SocketChannel: ByteChannel {
   public override var peer: SocketAddress? { remote }
 
   /// The address of the own end.
-  public var local: SocketAddress? { descriptor < 0 ? nil : SocketOption.localAddress(of: descriptor) }
+  public var local: SocketAddress? { socket.isClosed ? nil : SocketOption.localAddress(of: socket.descriptor) }
 
   public override func write(_ bytes: UnsafeRawBufferPointer) {
     guard !isClosed, !endRequested, failure == nil, bytes.count > 0 else { return }
     var rest = bytes
     if queue.isEmpty {
-      let sent = rstream_send(descriptor, bytes.baseAddress, bytes.count)
+      let sent = rstream_send(socket.descriptor, bytes.baseAddress, bytes.count)
       if sent == bytes.count { return }
       if sent < 0 {
         guard Self.isTransient(sent) else { return fail(later: .uv(Int32(sent), "send")) }
@@ -90,7 +77,7 @@ public final class SocketChannel: ByteChannel {
       closeTimer = LoopTimer(loop, after: Self.flushTimeout) { [self] in abort() }
     }
     sendEndWhenDrained()
-    if poll != nil { updateInterest() }
+    updateInterest()
   }
 
   public override func reset() {
@@ -105,22 +92,21 @@ public final class SocketChannel: ByteChannel {
 
   // MARK: Events
 
-  private func ready(_ status: Int32, _ events: Int32) {
+  func socketReady(_ status: Int32, _ events: Int32) {
     if isClosed { return readyAfterClose(status, events) }
     if status < 0 {
-      // libuv reports a broken socket as EBADF and stops watching; the socket itself knows better.
-      interest = 0
+      // The socket itself knows better than libuv's EBADF.
       while receive() {}
       if !isClosed { fail(socketError() ?? .uv(UV_ECONNRESET.rawValue, "connection")) }
       return
     }
-    if events & Int32(UV_WRITABLE.rawValue) != 0 { flush() }
+    if events & SocketWatcher.writable != 0 { flush() }
     if isClosed { return }
-    if events & Int32(UV_READABLE.rawValue) != 0 { receive() }
-    if events & Int32(UV_PRIORITIZED.rawValue) != 0, !isClosed {
+    if events & SocketWatcher.readable != 0 { receive() }
+    if events & SocketWatcher.prioritized != 0, !isClosed {
       if let error = socketError() { return fail(error) }
       // A hang-up of a socket that nobody reads: nothing to do until reading goes on.
-      stopWatching()
+      socket.watch(0)
     }
   }
 
@@ -130,7 +116,7 @@ public final class SocketChannel: ByteChannel {
     guard !mustWait, !endReceived, !isClosed else { return false }
     let scratch = loop.takeScratch()
     defer { loop.giveBackScratch(scratch) }
-    let count = rstream_receive(descriptor, scratch.baseAddress, Loop.chunkSize)
+    let count = rstream_receive(socket.descriptor, scratch.baseAddress, Loop.chunkSize)
     if count > 0 {
       delegate?.channel(self, received: UnsafeRawBufferPointer(rebasing: scratch[..<count]))
       return true
@@ -148,7 +134,7 @@ public final class SocketChannel: ByteChannel {
   private func flush() {
     while !queue.isEmpty {
       let bytes = queue.bytes
-      let sent = rstream_send(descriptor, bytes.baseAddress, bytes.count)
+      let sent = rstream_send(socket.descriptor, bytes.baseAddress, bytes.count)
       if sent < 0 {
         if !Self.isTransient(sent) { fail(.uv(Int32(sent), "send")) }
         return
@@ -161,10 +147,10 @@ public final class SocketChannel: ByteChannel {
   }
 
   private func sendEndWhenDrained() {
-    guard endRequested, queue.isEmpty, descriptor >= 0 else { return }
+    guard endRequested, queue.isEmpty, !socket.isClosed else { return }
     if !endSent {
       endSent = true
-      _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
+      _ = Glibc.shutdown(socket.descriptor, Int32(SHUT_WR))
     }
     guard isClosed else { return updateInterest() }
     if endReceived { return release() }
@@ -176,18 +162,18 @@ public final class SocketChannel: ByteChannel {
   }
 
   private func readyAfterClose(_ status: Int32, _ events: Int32) {
-    guard poll != nil else { return }
+    guard !socket.isClosed else { return }
     guard status == 0 else { return release() }
-    if events & Int32(UV_WRITABLE.rawValue) != 0 {
+    if events & SocketWatcher.writable != 0 {
       flush()
-      guard poll != nil else { return }
+      guard !socket.isClosed else { return }
     }
-    guard events & Int32(UV_READABLE.rawValue) != 0 else {
-      if events & Int32(UV_PRIORITIZED.rawValue) != 0 { release() }
+    guard events & SocketWatcher.readable != 0 else {
+      if events & SocketWatcher.prioritized != 0 { release() }
       return
     }
     let scratch = loop.takeScratch()
-    let count = rstream_receive(descriptor, scratch.baseAddress, Loop.chunkSize)
+    let count = rstream_receive(socket.descriptor, scratch.baseAddress, Loop.chunkSize)
     loop.giveBackScratch(scratch)
     if count > 0 {
       lingered += count
@@ -195,7 +181,7 @@ public final class SocketChannel: ByteChannel {
     } else if count == 0 {
       endReceived = true
       sendEndWhenDrained()
-      if poll != nil { updateInterest() }
+      updateInterest()
     } else if !Self.isTransient(count) {
       release()
     }
@@ -206,7 +192,7 @@ public final class SocketChannel: ByteChannel {
   // MARK: Failing and ending
 
   private func socketError() -> Failure? {
-    let error = SocketOption.takeError(descriptor)
+    let error = SocketOption.takeError(socket.descriptor)
     return error == 0 ? nil : .uv(-error, "connection")
   }
 
@@ -215,7 +201,7 @@ public final class SocketChannel: ByteChannel {
     guard self.failure == nil else { return }
     self.failure = failure
     queue.removeAll()
-    stopWatching()
+    socket.watch(0)
     loop.later { [self] in
       if !isClosed { report(failure) }
     }
@@ -238,7 +224,7 @@ public final class SocketChannel: ByteChannel {
   }
 
   private func abort() {
-    if descriptor >= 0 { SocketOption.setLinger(descriptor, seconds: 0) }
+    if !socket.isClosed { SocketOption.setLinger(socket.descriptor, seconds: 0) }
     release()
   }
 
@@ -247,44 +233,20 @@ public final class SocketChannel: ByteChannel {
     closeTimer?.close()
     closeTimer = nil
     queue.removeAll()
-    guard let poll else { return }
-    self.poll = nil
-    uv_close(UnsafeMutableRawPointer(poll).assumingMemoryBound(to: uv_handle_t.self)) { handle in
-      guard let handle, let data = handle.pointee.data else { return }
-      let channel = Unmanaged<SocketChannel>.fromOpaque(data).takeRetainedValue()
-      UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_poll_t.self).deallocate()
-      channel.loop.handleClosed()
-    }
-    Glibc.close(descriptor)
-    descriptor = -1
+    socket.close()
   }
 
   // MARK: Watching
 
   private func updateInterest() {
-    guard let poll else { return }
     var wanted: Int32 = 0
     if isLingering || (!mustWait && !endReceived) || (isClosed && !endReceived) {
-      wanted |= Int32(UV_READABLE.rawValue)
+      wanted |= SocketWatcher.readable
     }
-    if !queue.isEmpty { wanted |= Int32(UV_WRITABLE.rawValue) }
+    if !queue.isEmpty { wanted |= SocketWatcher.writable }
     // With nothing else to wait for a reset of the connection is still noticed, unless both directions have ended: such
     // a socket reports its hang-up without end.
-    if wanted == 0 && !(endReceived && endSent) { wanted = Int32(UV_PRIORITIZED.rawValue) }
-    guard wanted != interest else { return }
-    interest = wanted
-    if wanted == 0 {
-      uv_poll_stop(poll)
-      return
-    }
-    uv_poll_start(poll, wanted) { handle, status, events in
-      guard let data = handle?.pointee.data else { return }
-      Unmanaged<SocketChannel>.fromOpaque(data).takeUnretainedValue().ready(status, events)
-    }
-  }
-
-  private func stopWatching() {
-    interest = 0
-    if let poll { uv_poll_stop(poll) }
+    if wanted == 0 && !(endReceived && endSent) { wanted = SocketWatcher.prioritized }
+    socket.watch(wanted)
   }
 }

@@ -56,9 +56,15 @@ public struct SocketPolicy: Equatable, Sendable {
     return try bound(try checked(descriptor, address), address)
   }
 
-  /// The same for datagrams.
-  func makeDatagramSocket(to address: SocketAddress) throws(Failure) -> Int32 {
-    try bound(try checked(rstream_datagram_socket(address.family), address), address)
+  /// The same for datagrams, and connected: nobody else's packets are received.
+  func makeDatagramSocket(to address: SocketAddress, _ attempt: String) throws(Failure) -> Int32 {
+    let descriptor = try bound(try checked(rstream_datagram_socket(address.family), address), address)
+    guard address.withSockaddr({ connect(descriptor, $0, $1) }) == 0 else {
+      let failure = Failure.errno("\(attempt) \(address)")
+      Glibc.close(descriptor)
+      throw failure
+    }
+    return descriptor
   }
 
   private func checked(_ descriptor: Int32, _ address: SocketAddress) throws(Failure) -> Int32 {

@@ -73,9 +73,9 @@ struct DatagramChannelTests {
     let (client, _) = try pair.connected(QUICRecorder())
     let id = try #require(DatagramChannelID(streamID: "00112233445566778899aabb"))
     let channel = try client.datagramChannels.open(id)
-    let before = client.counters.datagramsSent
+    let before = client.datagramsSent
     var sent: [UInt64] = []
-    channel.onClose = { sent.append(client.counters.datagramsSent - before) }
+    channel.onClose = { sent.append(client.datagramsSent - before) }
     for _ in 0..<3 { #expect(channel.send([1, 2, 3]) == .taken) }
     channel.close()
     // Its id may be used again at once, by a channel whose packets nobody waits for.

@@ -213,4 +213,38 @@ struct QUICPathTests {
     client.close()
     pair.close()
   }
+
+  @Test func aSocketWhosePacketsWereRefusedHearsThePeerThatIsBack() throws {
+    final class Ear: DatagramReceiver {
+      var received = 0
+      var refusals = 0
+      func pathReceived(_ packet: UnsafeRawBufferPointer, ecn: UInt32, _ route: DatagramRoute) { received += 1 }
+      func pathCanSend() {}
+      func pathFailed(_ failure: Failure) { refusals += 1 }
+    }
+    func send(_ packet: [UInt8], from source: QUICSocket, to target: SocketAddress) {
+      source.address.withSockaddr { local, localLength in
+        target.withSockaddr { remote, remoteLength in
+          let route = DatagramRoute(
+            local: UnsafeMutablePointer(mutating: local), localLength, remote: UnsafeMutablePointer(mutating: remote),
+            remoteLength)
+          packet.withUnsafeBytes { _ = source.send($0, size: packet.count, ecn: 2, route) }
+        }
+      }
+    }
+    let test = try TestLoop()
+    let first = try QUICSocket(test.loop, on: #require(SocketAddress(literal: "127.0.0.1", port: 0)))
+    let socket = try QUICSocket(test.loop, to: first.address)
+    let ear = Ear()
+    socket.receiver = ear
+    first.close()
+    send([1], from: socket, to: first.address)
+    test.run("the refusal") { ear.refusals == 1 }
+    let second = try QUICSocket(test.loop, on: first.address)
+    send([2], from: second, to: socket.address)
+    test.run("a packet") { ear.received == 1 }
+    socket.close()
+    second.close()
+    test.close()
+  }
 }

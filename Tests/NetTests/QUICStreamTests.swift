@@ -50,6 +50,60 @@ struct QUICStreamTests {
     pair.close()
   }
 
+  /// Notes what it is handed, and the largest piece of it.
+  private final class Pieces: ByteChannelDelegate {
+    var received: [UInt8] = []
+    var largest = 0
+    var failure: Failure?
+    func channel(_ channel: ByteChannel, received bytes: UnsafeRawBufferPointer) {
+      received += bytes
+      largest = max(largest, bytes.count)
+    }
+    func channelReceivedEnd(_ channel: ByteChannel) {}
+    func channelDrained(_ channel: ByteChannel) {}
+    func channel(_ channel: ByteChannel, failed failure: Failure) { self.failure = failure }
+  }
+
+  @Test func packetsThatComeTogetherAreHandedOnAsOnePieceForEachStream() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let streams = try (0..<3).map { _ in try stream(pair, client) }
+    let pieces = streams.map { _ in Pieces() }
+    let sent = (0..<3).map { number in (0..<200_000).map { UInt8(truncatingIfNeeded: $0 &* (number + 3)) } }
+    for (index, (opened, accepted)) in streams.enumerated() {
+      accepted.delegate = pieces[index]
+      accepted.readStart()
+      opened.write(sent[index])
+    }
+    pair.test.run("all bytes") { zip(pieces, sent).allSatisfy { $0.received.count == $1.count + 1 } }
+    for (piece, bytes) in zip(pieces, sent) { #expect(piece.received == [1] + bytes) }
+    // One stream alone has whole batches to itself.
+    streams[0].0.write(sent[0])
+    pair.test.run("all bytes") { pieces[0].received.count == 2 * sent[0].count + 1 }
+    #expect(pieces[0].largest > 10 * 1_452)
+    client.close()
+    pair.close()
+  }
+
+  @Test func whatCameBeforeAResetIsHandedOnBeforeIt() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (opened, accepted) = try stream(pair, client)
+    let pieces = Pieces()
+    accepted.delegate = pieces
+    accepted.readStart()
+    pair.test.run("the first byte") { pieces.received == [1] }
+    let bytes: [UInt8] = [2, 3]
+    bytes.withUnsafeBytes { accepted.loop.gathering.append($0, of: accepted, withEnd: false) }
+    #expect(pieces.received == [1])
+    accepted.wasReset(7)
+    #expect(pieces.received == [1, 2, 3])
+    #expect(pieces.failure != nil)
+    opened.close()
+    client.close()
+    pair.close()
+  }
+
   @Test func aStreamThatNobodyReadsHoldsUpItsSenderAndNobodyElse() throws {
     let pair = try QUICPair(TestLoop())
     let (client, server) = try pair.connected(QUICRecorder())

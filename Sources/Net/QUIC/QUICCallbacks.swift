@@ -49,7 +49,6 @@ enum QUICCallbacks {
     }
     table.recv_datagram = { _, _, bytes, count, user in
       guard let owner = connection(user) else { return 0 }
-      owner.counters.datagramsReceived &+= 1
       owner.delegate?.connection(owner, received: UnsafeRawBufferPointer(start: bytes, count: count))
       return 0
     }
@@ -121,13 +120,4 @@ extension QUICConnection {
   }
 
   func tookBack(_ id: ngtcp2_cid) { listener?.remove(id, self) }
-
-  /// Begins to use new keys (RFC 9001, section 6). False when it is too early for that.
-  @discardableResult
-  public func updateKeys() -> Bool {
-    guard let raw, isOpen else { return false }
-    let isStarted = ngtcp2_conn_initiate_key_update(raw, rstream_quic_now()) == 0
-    schedule()
-    return isStarted
-  }
 }

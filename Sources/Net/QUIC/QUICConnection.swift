@@ -32,14 +32,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   public var delegate: (any QUICConnectionDelegate)?
   /// Kept as long as the connection.
   public var attachment: AnyObject?
-  public internal(set) var counters = Counters()
-
-  /// What has happened on a connection.
-  public struct Counters {
-    public var datagramsReceived: UInt64 = 0
-    public var datagramsSent: UInt64 = 0
-    public var peerStreams: UInt64 = 0
-  }
+  var datagramsSent: UInt64 = 0
 
   let tls: QUICTLSSession
   let path: any DatagramPath
@@ -261,13 +254,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   public var silence: UInt64 {
     let now = uv_now(loop.uv)
     return now > lastHeard ? now - lastHeard : 0
-  }
-
-  /// Round trip time in microseconds, and what may be under way, in bytes.
-  public var roundTrip: (microseconds: UInt64, window: UInt64) {
-    guard let raw else { return (0, 0) }
-    let statistics = rstream_quic_get_statistics(raw)
-    return (statistics.smoothed_rtt / 1_000, statistics.cwnd)
   }
 
   // MARK: Packets

@@ -45,7 +45,7 @@ extension QUICConnection {
     }
   }
 
-  private var goneDatagrams: UInt64 { counters.datagramsSent &+ datagrams.dropped }
+  private var goneDatagrams: UInt64 { datagramsSent &+ datagrams.dropped }
 
   /// Whether half of the room for waiting datagrams is taken; `onDatagramRoom` tells when there is more again.
   var isCrowded: Bool { datagrams.count >= settings.datagramQueue / 2 }

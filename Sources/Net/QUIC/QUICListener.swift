@@ -68,7 +68,6 @@ public final class QUICListener: DatagramReceiver {
     closeWhenEmpty()
   }
 
-  public var connectionCount: Int { open.count }
   public var buffers: (receive: Int32, send: Int32) { (socket.receiveBuffer, socket.sendBuffer) }
 
   private func closeWhenEmpty() {

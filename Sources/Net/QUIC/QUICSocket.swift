@@ -5,7 +5,7 @@ import Glibc
 
 /// A UDP socket for QUIC: packets leave and arrive in batches that the kernel divides and joins (GSO, GRO), with their ECN
 /// marks, unfragmented. A client's is connected to one peer, a server's shared by all its connections.
-public final class QUICSocket: DatagramPath {
+public final class QUICSocket: DatagramPath, SocketOwner {
   /// Asked for in each direction: a burst of packets is dropped where it does not fit.
   static let wantedBuffer: Int32 = 4 << 20
   /// Messages read before others get their turn.
@@ -17,13 +17,12 @@ public final class QUICSocket: DatagramPath {
   public private(set) var receiveBuffer: Int32 = 0
   public private(set) var sendBuffer: Int32 = 0
   /// Whether the kernel divides batches; found out by trying.
-  public private(set) var usesSegmentation = true
+  private var usesSegmentation = true
   public let largestPacket = 65_527
 
   private let loop: Loop
   private let isConnected: Bool
-  private var descriptor: Int32
-  private var watcher: UnsafeMutablePointer<uv_poll_t>?
+  private let socket: SocketWatcher
   private let messages: UnsafeMutablePointer<rstream_datagrams>
   private let own: UnsafeMutablePointer<sockaddr_storage>
   private var ownLength = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -42,12 +41,7 @@ public final class QUICSocket: DatagramPath {
   /// A client's socket towards one address.
   public convenience init(_ loop: Loop, to peer: SocketAddress, _ policy: SocketPolicy = SocketPolicy()) throws(Failure)
   {
-    let descriptor = try policy.makeDatagramSocket(to: peer)
-    guard peer.withSockaddr({ connect(descriptor, $0, $1) }) == 0 else {
-      let failure = Failure.errno("connect to \(peer)")
-      Glibc.close(descriptor)
-      throw failure
-    }
+    let descriptor = try policy.makeDatagramSocket(to: peer, "connect to")
     try self.init(loop, descriptor, peer.family, isConnected: true)
   }
 
@@ -66,18 +60,15 @@ public final class QUICSocket: DatagramPath {
   }
 
   private init(_ loop: Loop, _ descriptor: Int32, _ family: Int32, isConnected: Bool) throws(Failure) {
-    let watcher = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
-    let status = uv_poll_init(loop.uv, watcher, descriptor)
-    guard status == 0, let address = SocketOption.localAddress(of: descriptor) else {
-      watcher.deallocate()
-      Glibc.close(descriptor)
-      throw .uv(status == 0 ? UV_EBADF.rawValue : status, "watch a socket")
+    let socket = try SocketWatcher(loop, descriptor, "watch a socket")
+    guard let address = SocketOption.localAddress(of: descriptor) else {
+      socket.close()
+      throw .uv(UV_EBADF.rawValue, "watch a socket")
     }
     self.loop = loop
-    self.descriptor = descriptor
+    self.socket = socket
     self.isConnected = isConnected
     self.address = address
-    self.watcher = watcher
     messages = .allocate(capacity: Int(RSTREAM_DATAGRAM_MESSAGES))
     messages.initialize(repeating: rstream_datagrams(), count: Int(RSTREAM_DATAGRAM_MESSAGES))
     own = .allocate(capacity: 1)
@@ -85,13 +76,12 @@ public final class QUICSocket: DatagramPath {
     getsockname(descriptor, UnsafeMutableRawPointer(own).assumingMemoryBound(to: sockaddr.self), &ownLength)
     rstream_datagram_prepare(descriptor, family, isConnected ? 0 : 1)
     rstream_datagram_buffers(descriptor, Self.wantedBuffer, &receiveBuffer, &sendBuffer)
-    watcher.pointee.data = Unmanaged.passRetained(self).toOpaque()
-    loop.handleOpened()
+    socket.owner = self
     Log.debug(
       "quic",
       "socket \(address): asked for buffers of \(Self.wantedBuffer) bytes, got \(receiveBuffer) to receive and "
         + "\(sendBuffer) to send")
-    watch(UV_READABLE.rawValue)
+    socket.watch(SocketWatcher.readable)
   }
 
   deinit {
@@ -102,26 +92,18 @@ public final class QUICSocket: DatagramPath {
   public func close() {
     receiver = nil
     backlog = nil
-    guard let watcher else { return }
-    self.watcher = nil
-    uv_close(UnsafeMutableRawPointer(watcher).assumingMemoryBound(to: uv_handle_t.self)) { handle in
-      guard let handle, let data = handle.pointee.data else { return }
-      let socket = Unmanaged<QUICSocket>.fromOpaque(data).takeRetainedValue()
-      UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_poll_t.self).deallocate()
-      socket.loop.handleClosed()
-    }
-    Glibc.close(descriptor)
-    descriptor = -1
+    socket.close()
   }
 
-  private func watch(_ events: UInt32) {
-    guard let watcher else { return }
-    uv_poll_start(watcher, Int32(events)) { handle, _, events in
-      guard let data = handle?.pointee.data else { return }
-      let socket = Unmanaged<QUICSocket>.fromOpaque(data).takeUnretainedValue()
-      if events & Int32(UV_WRITABLE.rawValue) != 0 { socket.sendBacklog() }
-      if events & Int32(UV_READABLE.rawValue) != 0 || events == 0 { socket.receive() }
-    }
+  func socketReady(_ status: Int32, _ events: Int32) {
+    if events & SocketWatcher.writable != 0 { sendBacklog() }
+    if events & SocketWatcher.readable != 0 || events == 0 { receive() }
+    // An ICMP message: the peer may be back before the connection gives up.
+    if status < 0 { watch() }
+  }
+
+  private func watch() {
+    socket.watch(backlog == nil ? SocketWatcher.readable : SocketWatcher.readable | SocketWatcher.writable)
   }
 
   // MARK: Receiving
@@ -131,8 +113,8 @@ public final class QUICSocket: DatagramPath {
     defer { loop.giveBackScratch(scratch) }
     guard let memory = scratch.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
     for _ in 0..<Self.roundsPerEvent {
-      guard descriptor >= 0 else { return }
-      let count = rstream_datagram_receive(descriptor, memory, messages, address.port)
+      guard !socket.isClosed else { return }
+      let count = rstream_datagram_receive(socket.descriptor, memory, messages, address.port)
       guard count >= 0 else {
         if count != -EAGAIN, count != -EINTR { receiver?.pathFailed(.uv(count, "receive")) }
         return
@@ -165,7 +147,7 @@ public final class QUICSocket: DatagramPath {
   public var isBlocked: Bool { backlog != nil }
 
   public func send(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute) -> Int32 {
-    guard descriptor >= 0, backlog == nil, size > 0 else { return 0 }
+    guard !socket.isClosed, backlog == nil, size > 0 else { return 0 }
     if usesSegmentation || packets.count <= size {
       let sent = sendBatch(packets, size, ecn, route)
       switch sent {
@@ -199,9 +181,11 @@ public final class QUICSocket: DatagramPath {
   }
 
   private func sendBatch(_ bytes: UnsafeRawBufferPointer, _ size: Int, _ ecn: UInt32, _ route: DatagramRoute) -> Int {
-    rstream_datagram_send(
-      descriptor, bytes.baseAddress, bytes.count, size, ecn, isConnected ? 1 : 0, route.remote, route.remoteLength,
-      route.local)
+    // Of a connected socket's addresses only the family counts, which a path through a proxy may have another of.
+    isConnected
+      ? rstream_datagram_send(socket.descriptor, bytes.baseAddress, bytes.count, size, ecn, 1, own, ownLength, own)
+      : rstream_datagram_send(
+        socket.descriptor, bytes.baseAddress, bytes.count, size, ecn, 0, route.remote, route.remoteLength, route.local)
   }
 
   /// Too large packets are lost: probes for the path MTU are meant to be. So is what the network does not take just now.
@@ -212,7 +196,7 @@ public final class QUICSocket: DatagramPath {
     Self.copy(route.local, route.localLength, &waiting.local)
     Self.copy(route.remote, route.remoteLength, &waiting.remote)
     backlog = waiting
-    watch(UV_READABLE.rawValue | UV_WRITABLE.rawValue)
+    watch()
   }
 
   private static func copy(
@@ -226,7 +210,7 @@ public final class QUICSocket: DatagramPath {
   private func sendBacklog() {
     guard var waiting = backlog else { return }
     backlog = nil
-    watch(UV_READABLE.rawValue)
+    watch()
     let bytes = waiting.bytes
     withUnsafeMutablePointer(to: &waiting) { waiting in
       let raw = UnsafeMutableRawPointer(waiting)

@@ -67,9 +67,6 @@ extension QUICConnection {
     return add(id)
   }
 
-  /// Whether the peer allows one more stream now.
-  public var canOpenStream: Bool { raw.map { isOpen && ngtcp2_conn_get_streams_bidi_left($0) > 0 } ?? false }
-
   /// Whether there are streams that have not ended both ways.
   public var hasStreams: Bool { streams.contains { $0 != nil } }
 
@@ -87,7 +84,6 @@ extension QUICConnection {
   }
 
   func peerOpened(_ id: Int64) {
-    counters.peerStreams &+= 1
     let stream = add(id)
     if let delegate, !isFinishing { delegate.connection(self, opened: stream) } else { stream.reset() }
   }

@@ -117,7 +117,7 @@ extension QUICConnection {
         if accepted != 0 {
           if isCrowded { wasCrowded = true }
           datagrams.removeFirst()
-          counters.datagramsSent &+= 1
+          datagramsSent &+= 1
         }
         switch written {
         case Int(NGTCP2_ERR_WRITE_MORE): continue

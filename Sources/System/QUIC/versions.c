@@ -47,12 +47,6 @@ int rstream_quic_shutdown_stream_read(ngtcp2_conn *connection, int64_t stream, u
   return ngtcp2_conn_shutdown_stream_read(connection, 0, stream, code);
 }
 
-rstream_quic_statistics rstream_quic_get_statistics(ngtcp2_conn *connection) {
-  ngtcp2_conn_info info;
-  ngtcp2_conn_get_conn_info(connection, &info);
-  return (rstream_quic_statistics){info.smoothed_rtt, info.cwnd};
-}
-
 ngtcp2_vec rstream_quic_header_token(const ngtcp2_pkt_hd *header) {
   return (ngtcp2_vec){(uint8_t *)header->token, header->tokenlen};
 }
@@ -125,12 +119,6 @@ int rstream_quic_shutdown_stream_write(ngtcp2_conn *connection, int64_t stream, 
 
 int rstream_quic_shutdown_stream_read(ngtcp2_conn *connection, int64_t stream, uint64_t code) {
   return ngtcp2_conn_shutdown_stream_read(connection, stream, code);
-}
-
-rstream_quic_statistics rstream_quic_get_statistics(ngtcp2_conn *connection) {
-  ngtcp2_conn_stat statistics;
-  ngtcp2_conn_get_conn_stat(connection, &statistics);
-  return (rstream_quic_statistics){statistics.smoothed_rtt, statistics.cwnd};
 }
 
 ngtcp2_vec rstream_quic_header_token(const ngtcp2_pkt_hd *header) {

@@ -38,7 +38,7 @@ void rstream_datagram_buffers(int fd, int wanted, int *receive, int *send);
 int rstream_datagram_receive(int fd, uint8_t *memory, rstream_datagrams *messages, uint16_t port);
 
 /* Sends packets of `segment` bytes each that lie one behind the other; the last may be shorter. The addresses are those
- * of the peer and of this side, which `connected` sockets know themselves. Returns the count of bytes or -errno. */
+ * of the peer and of this side; `connected` sockets know them, and look at the family of `remote` only. Returns the count of bytes or -errno. */
 long rstream_datagram_send(int fd, const void *bytes, size_t length, size_t segment, uint32_t ecn, int connected,
                            const void *remote, socklen_t remote_length, const void *local);
 

@@ -29,13 +29,6 @@ int rstream_quic_shutdown_stream(ngtcp2_conn *connection, int64_t stream, uint64
 int rstream_quic_shutdown_stream_write(ngtcp2_conn *connection, int64_t stream, uint64_t code);
 int rstream_quic_shutdown_stream_read(ngtcp2_conn *connection, int64_t stream, uint64_t code);
 
-typedef struct rstream_quic_statistics {
-  uint64_t smoothed_rtt; /* nanoseconds */
-  uint64_t cwnd;
-} rstream_quic_statistics;
-
-rstream_quic_statistics rstream_quic_get_statistics(ngtcp2_conn *connection);
-
 /* The token of an Initial packet. Its bytes are borrowed. */
 ngtcp2_vec rstream_quic_header_token(const ngtcp2_pkt_hd *header);
 void rstream_quic_header_clear_token(ngtcp2_pkt_hd *header);
