@@ -132,6 +132,7 @@ extension QUICConnection {
           // The path carries less than it did when the datagram was queued.
           datagrams.removeFirst()
           datagrams.drop()
+          continue
         }
         return written
       }
