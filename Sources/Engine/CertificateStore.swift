@@ -67,6 +67,8 @@ final class EdgeContexts {
   let mtlsAPI: TLSContext
   /// Hosts of http tunnels.
   let http: TLSContext
+  /// Whether the API at the engine's host asks for client certificates as well.
+  let requestsCertificateForAPI: Bool
   private let base: TLSContext.ServerSettings
   private var quicCredentials: QUICCredentials?
   private let clientCAFile: String?
@@ -92,7 +94,8 @@ final class EdgeContexts {
     mtlsAPI.requestsClientCertificate = true
     mtlsAPI.clientCAFile = clients.caFile
     self.mtlsAPI = try TLSContext(server: mtlsAPI)
-    api = clients.isRequestedByAPI ? self.mtlsAPI : self.http
+    requestsCertificateForAPI = clients.isRequestedByAPI
+    api = requestsCertificateForAPI ? self.mtlsAPI : self.http
   }
 
   /// The same certificate for QUIC connections.

@@ -292,8 +292,8 @@ def test_pitfall_55_a_role_in_single_bytes_and_an_end_with_the_last_one(client, 
 @pytest.mark.parametrize(
     "server_name, alpn",
     [
-        ("localhost", "h3"),
-        ("localhost", "h4"),
+        ("localhost", "h3-29"),
+        ("localhost", "theirs"),
         ("nobody.t.localhost", "rstrm/1"),
         ("nobody.t.localhost", "anything"),
     ],
@@ -302,8 +302,8 @@ def test_pitfall_56_unknown_protocols_on_the_shared_port(engine, client, server_
     """One UDP port for agents and consumers, told apart by name and protocol."""
     control = client.control(liveness=60000)
     tunnel = control.open_tunnel(protocol="quic", tls_alpns=["theirs"])
-    for name in (server_name, tunnel.hostname.value):
-        stranger = quic.Client(engine.port, engine.ca_file, name, [alpn])
+    for name, protocol in ((server_name, alpn), (tunnel.hostname.value, "h3"), (tunnel.hostname.value, "rstrm/1")):
+        stranger = quic.Client(engine.port, engine.ca_file, name, [protocol])
         with pytest.raises(quic.QUICClosed) as closed:
             stranger.connect()
         assert closed.value.code == quic.NO_APPLICATION_PROTOCOL

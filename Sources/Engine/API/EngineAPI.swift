@@ -13,6 +13,11 @@ final class EngineAPI: HTTPHandler {
     HTTP1Downstream(channel, scheme: "https", api, engine.httpTimeouts, engine.sessions)
   }
 
+  /// Takes over an HTTP/3 connection to the same host after its handshake.
+  static func serve(_ connection: QUICConnection, _ place: AnyObject, _ engine: Engine) {
+    HTTP3Session.serve(connection, EngineAPI(engine, certificate: connection.peerCertificate), place, engine)
+  }
+
   init(_ engine: Engine, certificate: PeerCertificate) {
     self.engine = engine
     self.certificate = certificate

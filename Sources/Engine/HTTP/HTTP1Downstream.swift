@@ -3,14 +3,6 @@ import RstreamNet
 
 /// A client's HTTP/1 connection: its requests one after the other, and the responses to them.
 final class HTTP1Downstream: Session, ByteChannelDelegate, HTTP1Receiver, HTTPDownstream {
-  /// In milliseconds.
-  struct Timeouts {
-    /// For the first request's head to arrive.
-    var firstHead: UInt64
-    /// For the next request, and for a client that stops in the middle of something.
-    var idle: UInt64
-  }
-
   private enum Phase {
     /// Between requests or in the head of one.
     case awaitingRequest
@@ -44,7 +36,7 @@ final class HTTP1Downstream: Session, ByteChannelDelegate, HTTP1Receiver, HTTPDo
   private let channel: ByteChannel
   private let sessions: SessionTable
   private let handler: any HTTPHandler
-  private let timeouts: Timeouts
+  private let timeouts: HTTPTimeouts
   private let parser: HTTP1Parser
   private let output: HTTP1Output
   private var timer: LoopTimer?
@@ -64,7 +56,8 @@ final class HTTP1Downstream: Session, ByteChannelDelegate, HTTP1Receiver, HTTPDo
   /// Takes over a channel that nobody reads. The session table keeps the connection alive.
   @discardableResult
   init(
-    _ channel: ByteChannel, scheme: String, _ handler: any HTTPHandler, _ timeouts: Timeouts, _ sessions: SessionTable
+    _ channel: ByteChannel, scheme: String, _ handler: any HTTPHandler, _ timeouts: HTTPTimeouts,
+    _ sessions: SessionTable
   ) {
     self.channel = channel
     self.sessions = sessions

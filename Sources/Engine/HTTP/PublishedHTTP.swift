@@ -59,12 +59,6 @@ final class PublishedHTTP: HTTPHandler {
   func connectionEnded() { services.removeAll() }
 }
 
-extension Engine {
-  var httpTimeouts: HTTP1Downstream.Timeouts {
-    HTTP1Downstream.Timeouts(firstHead: handshakeTimeout, idle: UInt64(settings.httpIdleSeconds) * 1000)
-  }
-}
-
 /// Connections to services that wait for the next request of the same client. They are never shared between clients: a
 /// service may take its connection for its user's.
 final class ServicePool {

@@ -43,11 +43,7 @@ enum QUICEdge {
 
   /// What a client gets, by the name and the protocols that it asks for.
   private static func choose(_ hello: ClientHello, _ peer: SocketAddress?, _ engine: Engine) -> QUICServerChoice {
-    // Who connects to an address sends no name.
-    guard let name = hello.serverName, name != engine.settings.host else {
-      guard hello.protocols?.contains(EdgeRoute.wireProtocol) == true else { return .refuseProtocol }
-      return serve(engine) { .serve($0, protocol: EdgeRoute.wireProtocol, requestsCertificate: true) }
-    }
+    guard let name = hello.serverName, !isEngine(name, engine) else { return chooseEngine(hello, engine) }
     guard let tunnel = PublishedQUIC.tunnel(name, engine) else {
       return engine.policy.namespace.contains(name) ? .refuseProtocol : .refuseName
     }
@@ -55,6 +51,25 @@ enum QUICEdge {
     guard let chosen = PublishedQUIC.chosenProtocol(of: tunnel, hello) else { return .refuseProtocol }
     let settings = PublishedQUIC.settings(engine)
     return serve(engine) { .serve($0, protocol: chosen, requestsCertificate: false, settings) }
+  }
+
+  /// Whether a name leads to the engine itself. Who connects to an address sends none.
+  static func isEngine(_ name: String?, _ engine: Engine) -> Bool {
+    guard let name else { return true }
+    return name == engine.settings.host || name == engine.settings.mtlsAPIHost
+  }
+
+  private static func chooseEngine(_ hello: ClientHello, _ engine: Engine) -> QUICServerChoice {
+    let isOfCertificates = hello.serverName.map { $0 != engine.settings.host } ?? false
+    if !isOfCertificates, hello.protocols?.contains(EdgeRoute.wireProtocol) == true {
+      return serve(engine) { .serve($0, protocol: EdgeRoute.wireProtocol, requestsCertificate: true) }
+    }
+    guard hello.protocols?.contains(HTTP3Connection.alpn) == true else { return .refuseProtocol }
+    var settings = quicSettings(engine)
+    settings.streams = HTTP3Session.requests
+    settings.unidirectionalStreams = HTTP3Connection.peerStreams
+    let asks = isOfCertificates || engine.certificates?.current().requestsCertificateForAPI == true
+    return serve(engine) { .serve($0, protocol: HTTP3Connection.alpn, requestsCertificate: asks, settings) }
   }
 
   private static func serve(_ engine: Engine, _ choice: (QUICCredentials) -> QUICServerChoice) -> QUICServerChoice {

@@ -38,7 +38,13 @@ final class QUICSession: Session, QUICConnectionDelegate {
 
   func connectionOpened(_ connection: QUICConnection) {
     Log.debug("engine", "\(connection.peer?.description ?? ""): \(connection.sessionDescription)")
-    guard let name = connection.clientHello?.serverName, name != engine.settings.host else { return }
+    let name = connection.clientHello?.serverName
+    if QUICEdge.isEngine(name, engine) {
+      guard connection.negotiatedProtocol == HTTP3Connection.alpn else { return }
+      leave()
+      return EngineAPI.serve(connection, place, engine)
+    }
+    guard let name else { return }
     leave()
     PublishedQUIC.serve(connection, name, place, engine)
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a peer says in the SETTINGS frame of its control stream (RFC 9114, section 7.2.4), as far as UDP over HTTP/3 asks.
-struct HTTP3Settings: Equatable {
+public struct HTTP3Settings: Equatable {
   private enum Identifier {
     /// RFC 9220, section 3.
     static let enableConnectProtocol: UInt64 = 0x08

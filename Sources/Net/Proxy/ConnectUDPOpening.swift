@@ -19,8 +19,6 @@ final class ConnectUDPOpening: ProxiedOpening {
   private static let datagramQueue = 128
   /// Takes a first packet of the connection inside, 1200 bytes, from the start; most paths carry it.
   private static let packetSize = 1350
-  /// Control stream and QPACK streams of the proxy, and some that nobody knows (RFC 9114, section 6.2).
-  private static let peerStreams: UInt64 = 8
 
   private var outgoing: OutgoingQUIC?
   private var tunnel: ConnectUDP?
@@ -30,7 +28,7 @@ final class ConnectUDPOpening: ProxiedOpening {
     _ settings: QUICSettings, _ completion: @escaping ProxiedPath.Completion
   ) {
     var settings = settings
-    settings.unidirectionalStreams = Self.peerStreams
+    settings.unidirectionalStreams = HTTP3Connection.peerStreams
     settings.datagramQueue = Self.datagramQueue
     settings.largestPacket = Self.packetSize
     settings.discoversPacketSize = false
@@ -39,7 +37,7 @@ final class ConnectUDPOpening: ProxiedOpening {
     let fields = ConnectUDP.fields(
       authority: authority(proxy.host, proxy.port), path: request.path(target.host, target.port))
     outgoing = OutgoingQUIC(
-      loop, to: proxy.endpoint, by: direct, request.credentials, alpn: [HTTP3Tunnel.alpn], settings,
+      loop, to: proxy.endpoint, by: direct, request.credentials, alpn: [HTTP3Connection.alpn], settings,
       timeout: settings.handshakeTimeout
     ) { [self] result in
       outgoing = nil

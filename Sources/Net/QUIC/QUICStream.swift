@@ -31,6 +31,8 @@ public final class QUICStream: ByteChannel {
   private var held = ByteQueue()
   private var endReceived = false
   private var endDelivered = false
+  /// Whether nothing follows the bytes that are being delivered but the end.
+  private(set) var deliversLast = false
   private var endRequested = false
   private(set) var endSent = false
   private var isWriteBroken = false
@@ -217,6 +219,7 @@ public final class QUICStream: ByteChannel {
       return
     }
     if bytes.count > 0 {
+      deliversLast = withEnd
       delegate?.channel(self, received: bytes)
       connection.consumed(bytes.count, of: self)
     }
@@ -244,6 +247,7 @@ public final class QUICStream: ByteChannel {
     held = ByteQueue()
     while !mustWait, !isClosed, !lent.isEmpty {
       let piece = UnsafeRawBufferPointer(rebasing: lent.bytes.prefix(Loop.chunkSize))
+      deliversLast = endReceived && piece.count == lent.count
       delegate?.channel(self, received: piece)
       connection.consumedHeld(piece.count, of: self)
       lent.removeFirst(piece.count)

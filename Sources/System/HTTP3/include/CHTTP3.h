@@ -5,7 +5,9 @@
 
 #include <nghttp3/nghttp3.h>
 
-/* A client's connection that offers HTTP datagrams where the library knows of them (RFC 9297). */
-int rstream_http3_client_new(nghttp3_conn **connection, const nghttp3_callbacks *callbacks, void *data);
+/* One end of a connection, which offers HTTP datagrams where the library knows of them (RFC 9297).
+   largest_section: of the header sections that are taken, as RFC 9114 4.2.2 counts. */
+int rstream_http3_new(nghttp3_conn **connection, int is_server, size_t largest_section,
+                      const nghttp3_callbacks *callbacks, void *data);
 
 #endif
