@@ -152,6 +152,19 @@ struct QUICStreamTests {
     pair.close()
   }
 
+  /// A stream that waits to be handed on, as one does while its service is connected to, has no delegate.
+  @Test(arguments: [true, false]) func whatHappensBetweenTwoOwnersIsToldToTheNext(isReset: Bool) throws {
+    let (pair, client, stream, accepted) = try opened()
+    if isReset { stream.reset() } else { client.close() }
+    pair.test.run("the end of the stream") { accepted.slot == nil }
+    #expect(!accepted.isClosed)
+    let recorder = Recorder(reading: accepted)
+    pair.test.run("the failure") { recorder.failure != nil }
+    #expect(accepted.isClosed && recorder.received == [1])
+    client.close()
+    pair.close()
+  }
+
   @Test func closeSendsWhatIsQueuedThenEndsBothDirections() throws {
     let (pair, client, stream, accepted) = try opened()
     let recorder = Recorder(reading: accepted)

@@ -36,6 +36,8 @@ public final class QUICStream: ByteChannel {
   private var endRequested = false
   private(set) var endSent = false
   private var isWriteBroken = false
+  /// What went wrong while the stream was nobody's: told to who reads it next.
+  private var missedFailure: Failure?
   private var wantsAnnouncing = false
   private var wasQueued = false
   private var closeTimer: LoopTimer?
@@ -237,11 +239,11 @@ public final class QUICStream: ByteChannel {
   private var wasClosedByPeer: Bool { slot == nil && !endSent && !isClosed && directions == nil && !isUnidirectional }
 
   override func readingChanged() {
-    if isReading, !held.isEmpty || (endReceived && !endDelivered) { deferDelivery() }
+    if isReading, !held.isEmpty || (endReceived && !endDelivered) || missedFailure != nil { deferDelivery() }
   }
 
   override func deliverHeld() {
-    guard !held.isEmpty else { return deliverEnd() }
+    guard !held.isEmpty else { return deliverRest() }
     // Taken out: what is lent must not be freed by a close inside the call.
     var lent = held
     held = ByteQueue()
@@ -257,7 +259,13 @@ public final class QUICStream: ByteChannel {
       return lent.removeAll()
     }
     held = lent
+    deliverRest()
+  }
+
+  /// What comes behind the bytes.
+  private func deliverRest() {
     deliverEnd()
+    if let missedFailure, !mustWait, held.isEmpty { fail(missedFailure) }
   }
 
   /// The peer has reset its direction.
@@ -281,9 +289,12 @@ public final class QUICStream: ByteChannel {
     closeTimer?.close()
     closeTimer = nil
     guard !isClosed else { return }
-    let listener = delegate
+    guard let listener = delegate else {
+      missedFailure = missedFailure ?? failure
+      return
+    }
     end()
-    listener?.channel(self, failed: failure)
+    listener.channel(self, failed: failure)
   }
 
   /// Both directions are over, and what was sent is acknowledged.
