@@ -167,6 +167,11 @@ public final class Client: LoopChild {
 
   func add(_ member: any ClientMember) {
     members[ObjectIdentifier(member)] = member
+    guard state != .open else { return }
+    // What comes about while the client closes ends with it.
+    loop.later { [self] in
+      if members[ObjectIdentifier(member)] != nil { member.clientIsClosing() }
+    }
   }
 
   func remove(_ member: any ClientMember) {
