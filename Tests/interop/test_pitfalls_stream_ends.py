@@ -11,6 +11,7 @@ import pytest
 
 from support import origins, wire
 from support.ctl import ClientOptions
+from support.dialers import WaitingDial
 from support.fake_client import echo
 from support.ports import unused_port
 from support.reading import read_until_end
@@ -154,18 +155,7 @@ def new_ids(known, count):
 @pytest.mark.parametrize("how", ["abort", "close", "close-control", "close-tunnel"])
 def test_pitfall_38_an_owner_that_disappears_fails_its_waiters_at_once(client, control, name, how):
     """Between ProxyConnReq and ProxyReq the owner is gone: the dialer is told now, not after 30 s."""
-    outcome = {}
-
-    def dial():
-        started = time.monotonic()
-        try:
-            client.dial(name).expect_end()
-        except wire.Refused as refusal:
-            outcome["code"] = refusal.code
-        outcome["after"] = time.monotonic() - started
-
-    thread = threading.Thread(target=dial)
-    thread.start()
+    waiter = WaitingDial(client, name)
     control.next_request()
     if how == "abort":
         control.abort()
@@ -175,8 +165,8 @@ def test_pitfall_38_an_owner_that_disappears_fails_its_waiters_at_once(client, c
         control.close()
     else:
         control.close_tunnel(control.tunnel.id.value)
-    thread.join(5)
-    assert outcome["code"] in (3000, 4000, 6000) and outcome["after"] < 3
+    waiter.wait()
+    assert waiter.code in (3000, 4000, 6000) and waiter.after < 3
 
 
 # -- ends of streams -------------------------------------------------------------------------------------------------

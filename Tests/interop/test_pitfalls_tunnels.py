@@ -8,6 +8,7 @@ import pytest
 
 from support import origins, wire
 from support.agents import fails_with, start_agent
+from support.dialers import WaitingDial, hammering
 from support.fake_client import echo
 from support.waiting import wait_until
 
@@ -16,30 +17,16 @@ CPP_AGENT = "rstream-utils"
 
 def test_pitfall_18_engine_answers_before_it_asks_for_streams(engine, client, name):
     """Consumers that try all the time must never cause a ProxyConnReq ahead of the tunnel's OpenTunnelRsp."""
-    stop = threading.Event()
     dialer = engine.fake_client()
-
-    def hammer():
-        while not stop.is_set():
-            try:
-                dialer.dial(name, zero_rtt=True).close()
-            except OSError:
-                pass
-
-    threads = [threading.Thread(target=hammer) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for _ in range(15):
-        control = client.control()
-        tunnel = control.open_tunnel(name=name, publish=False)
-        request = control.next_request()
-        kinds = control.kinds()
-        assert kinds.index("open_tunnel_rsp") < kinds.index("proxy_conn_req")
-        assert request.tunnel_id == tunnel.id.value
-        control.drop()
-    stop.set()
-    for thread in threads:
-        thread.join()
+    with hammering(dialer, name):
+        for _ in range(15):
+            control = client.control()
+            tunnel = control.open_tunnel(name=name, publish=False)
+            request = control.next_request()
+            kinds = control.kinds()
+            assert kinds.index("open_tunnel_rsp") < kinds.index("proxy_conn_req")
+            assert request.tunnel_id == tunnel.id.value
+            control.drop()
     dialer.close()
 
 
@@ -157,26 +144,12 @@ def test_pitfall_22_client_accepts_a_revocation(fake_engine, agent, tcp_server):
 def test_pitfall_23_no_stream_is_asked_for_after_the_close(engine, client, name):
     """Consumers keep coming while the tunnel closes: nothing for it follows its CloseTunnelRsp."""
     dialer = engine.fake_client()
-    stop = threading.Event()
-
-    def hammer():
-        while not stop.is_set():
-            try:
-                dialer.dial(name, zero_rtt=True).close()
-            except OSError:
-                pass
-
     control = client.control()
-    threads = [threading.Thread(target=hammer) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for _ in range(15):
-        tunnel_id = control.open_tunnel(name=name, publish=False).id.value
-        control.next_request(tunnel_id=tunnel_id)
-        control.close_tunnel(tunnel_id)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    with hammering(dialer, name):
+        for _ in range(15):
+            tunnel_id = control.open_tunnel(name=name, publish=False).id.value
+            control.next_request(tunnel_id=tunnel_id)
+            control.close_tunnel(tunnel_id)
     closed = set()
     for _, kind, message in control.history:
         if kind == "close_tunnel_rsp":
@@ -193,22 +166,10 @@ def test_pitfall_24_closing_a_tunnel_keeps_its_streams_and_fails_its_waiters(cli
     control = client.control()
     tunnel_id = control.open_tunnel(name=name, publish=False).id.value
     near, far = client.pair(control, name)
-    outcome = {}
-
-    def wait_for_stream():
-        started = time.monotonic()
-        try:
-            client.dial(name).expect_end()
-        except wire.Refused as refusal:
-            outcome["code"] = refusal.code
-        outcome["after"] = time.monotonic() - started
-
-    waiter = threading.Thread(target=wait_for_stream)
-    waiter.start()
+    waiter = WaitingDial(client, name)
     control.next_request()
     control.close_tunnel(tunnel_id)
-    waiter.join(5)
-    assert outcome["after"] < 3
+    assert waiter.wait().after < 3
     near.write(b"goes on")
     assert far.read_exactly(7) == b"goes on"
     with pytest.raises(wire.Refused) as refusal:
