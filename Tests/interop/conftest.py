@@ -121,6 +121,14 @@ def client(engine):
 
 
 @pytest.fixture
+def quic_client(engine):
+    """The same over QUIC, by aioquic."""
+    client = engine.quic_client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
 def start_fake_engine(tmp_path_factory):
     """Starts a wire-level engine: start_fake_engine(names=("localhost",), ...)."""
     yield from keeping(lambda **options: FakeEngine(tmp_path_factory.mktemp("fake-engine"), **options))

@@ -15,17 +15,8 @@ SIZES = [0, 1, 1200, 1472, 16384, 65535]
 
 
 @pytest.fixture
-def tls_client(engine):
-    client = engine.fake_client()
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def quic_client(engine):
-    client = engine.quic_client()
-    yield client
-    client.close()
+def tls_client(client):
+    return client
 
 
 def owner_of(client, name, **properties):

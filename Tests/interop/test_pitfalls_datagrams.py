@@ -21,11 +21,9 @@ QUIC = ["--config-set", "transport.mode=quic"]
 
 
 @pytest.fixture
-def client(engine):
+def client(quic_client):
     """An aioquic client of our engine."""
-    client = engine.quic_client()
-    yield client
-    client.close()
+    return quic_client
 
 
 @pytest.fixture

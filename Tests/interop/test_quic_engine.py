@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from support import origins, quic, wire
-from support.certificates import Authority
 from support.quic_client import QUICClient
 from support.waiting import wait_until
 
@@ -21,12 +20,6 @@ def echoes(stream, data=PING):
     received = stream.read_exactly(len(data))
     writer.join()
     return received == data
-
-
-@pytest.fixture
-def quic_client(engine):
-    with QUICClient(engine.port, engine.ca_file) as client:
-        yield client
 
 
 def test_a_dialer_has_many_streams_on_one_connection(engine, forward, tcp_server, quic_client, name):

@@ -21,11 +21,9 @@ PRIVATE = ["--no-publish"]
 
 
 @pytest.fixture
-def client(engine):
+def client(quic_client):
     """An aioquic client of the shared engine."""
-    client = engine.quic_client()
-    yield client
-    client.close()
+    return quic_client
 
 
 @pytest.fixture
