@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """WebSocket through published and private tunnels, with the websockets package at both ends."""
 
-import contextlib
 import socket
-import ssl
 import threading
 
 import pytest
@@ -11,7 +9,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from support import origins
-from support.tls import client_context
+from support.websocket_client import websocket
 
 
 @pytest.fixture
@@ -36,17 +34,9 @@ def echo_site():
     server.shutdown()
 
 
-@contextlib.contextmanager
-def websocket(engine, host, **options):
-    sock = socket.create_connection(("127.0.0.1", engine.port), timeout=10)
-    context = client_context(engine.ca_file, ["http/1.1"])
-    with connect(f"wss://{host}/ws", sock=sock, ssl=context, server_hostname=host, **options) as connection:
-        yield connection
-
-
 def test_published(engine, forward, echo_site, name):
     ours = forward(engine, echo_site, name)
-    with websocket(engine, ours.host, origin=f"https://{ours.host}") as connection:
+    with websocket(engine, ours.host, "/ws", origin=f"https://{ours.host}") as connection:
         connection.send(b"hello-ws")
         assert connection.recv(timeout=10) == b"hello-ws"
         connection.send("text")
@@ -63,7 +53,7 @@ def test_published_with_compression(engine, forward, name):
     server = serve(lambda c: [c.send(m) for m in c], "127.0.0.1", 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ours = forward(engine, f"127.0.0.1:{server.socket.getsockname()[1]}", name)
-    with websocket(engine, ours.host) as connection:
+    with websocket(engine, ours.host, "/ws") as connection:
         assert connection.protocol.extensions
         connection.send("a" * 100000)
         assert connection.recv(timeout=10) == "a" * 100000
@@ -74,7 +64,7 @@ def test_the_server_may_speak_first(engine, forward, name):
     server = serve(lambda c: (c.send("first"), c.recv()), "127.0.0.1", 0, compression=None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ours = forward(engine, f"127.0.0.1:{server.socket.getsockname()[1]}", name)
-    with websocket(engine, ours.host) as connection:
+    with websocket(engine, ours.host, "/ws") as connection:
         assert connection.recv(timeout=10) == "first"
     server.shutdown()
 
@@ -111,7 +101,7 @@ def test_bytes_behind_the_101_are_not_lost(engine, forward, tcp_server, name):
 def test_refused_upgrade_is_an_ordinary_answer(engine, forward, echo_site, name):
     ours = forward(engine, echo_site, name)
     with pytest.raises(Exception, match="403"):
-        with websocket(engine, ours.host, origin="https://elsewhere.example.com"):
+        with websocket(engine, ours.host, "/ws", origin="https://elsewhere.example.com"):
             pass
 
 
@@ -157,8 +147,6 @@ def test_private(engine, forward, dial, echo_site, name):
 
 def test_a_plain_tls_handshake_without_alpn(engine, forward, echo_site, name):
     ours = forward(engine, echo_site, name)
-    sock = socket.create_connection(("127.0.0.1", engine.port), timeout=10)
-    context = ssl.create_default_context(cafile=engine.ca_file)
-    with connect(f"wss://{ours.host}/ws", sock=sock, ssl=context, server_hostname=ours.host) as connection:
+    with websocket(engine, ours.host, "/ws", alpn=None) as connection:
         connection.send("no alpn")
         assert connection.recv(timeout=10) == "no alpn"

@@ -24,11 +24,12 @@ Connect = Callable[..., ClientConnection]
 
 
 @pytest.fixture
-def join(context: ssl.SSLContext) -> Connect:
+def join(websocket_context: ssl.SSLContext) -> Connect:
     """Connects the client of the package websockets to a published tunnel."""
 
     def join(site: Site, path: str = "/", **options: Any) -> ClientConnection:
-        connection: ClientConnection = connect(site.url.replace("https", "wss", 1) + path, ssl=context, **options)
+        url = site.url.replace("https", "wss", 1) + path
+        connection: ClientConnection = connect(url, ssl=websocket_context, **options)
         return connection
 
     return join

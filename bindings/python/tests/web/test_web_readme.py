@@ -27,7 +27,7 @@ def programs() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("kind", "answer"), [("wsgi", "hello from Flask\n"), ("asgi", "hello from Starlette\n")])
-def test_programs(world: World, context: ssl.SSLContext, tmp_path: Path, kind: str, answer: str) -> None:
+def test_programs(world: World, websocket_context: ssl.SSLContext, tmp_path: Path, kind: str, answer: str) -> None:
     program = tmp_path / "main.py"
     program.write_text(programs()[kind])
     environment = os.environ | world.engine.environment
@@ -36,10 +36,10 @@ def test_programs(world: World, context: ssl.SSLContext, tmp_path: Path, kind: s
         try:
             assert process.stdout
             url = process.stdout.readline().strip()
-            with httpx.Client(verify=context, timeout=SECONDS) as client:
+            with httpx.Client(verify=websocket_context, timeout=SECONDS) as client:
                 assert client.get(url).text == answer
             if kind == "asgi":
-                with connect(url.replace("https", "wss", 1) + "/echo", ssl=context) as socket:
+                with connect(url.replace("https", "wss", 1) + "/echo", ssl=websocket_context) as socket:
                     socket.send("and back")
                     assert socket.recv(timeout=SECONDS) == "and back"
             process.send_signal(signal.SIGINT)
