@@ -34,7 +34,9 @@ struct QUICPathTests {
 
   @Test func survivesLoss() throws { try transfer(1_000_000, loss: 10, corruption: 0) }
   @Test func survivesCorruption() throws { try transfer(300_000, loss: 0, corruption: 10) }
-  @Test func survivesLossWithBBR() throws { try transfer(1_000_000, loss: 2, corruption: 0, .bbr) }
+  @Test(arguments: [2, 10]) func survivesLossWithBBR(_ loss: Int) throws {
+    try transfer(1_000_000, loss: loss, corruption: 0, .bbr)
+  }
 
   @Test func survivesANewAddressOfTheClient() throws {
     let pair = try QUICPair(TestLoop())

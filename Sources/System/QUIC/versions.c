@@ -71,6 +71,16 @@ void rstream_quic_parameters_original(ngtcp2_transport_params *parameters, const
   parameters->original_dcid_present = 1;
 }
 
+uint64_t rstream_quic_congestion_window(ngtcp2_conn *connection) {
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(connection, &info);
+  return info.cwnd;
+}
+
+ngtcp2_cc_algo rstream_quic_bbr(void) {
+  return NGTCP2_CC_ALGO_BBR;
+}
+
 static int on_token(ngtcp2_conn *connection, const uint8_t *bytes, size_t count, void *user) {
   (void)connection;
   take_token(user, bytes, count);
@@ -140,6 +150,16 @@ void rstream_quic_settings_qlog(ngtcp2_settings *settings, ngtcp2_qlog_write wri
 
 void rstream_quic_parameters_original(ngtcp2_transport_params *parameters, const ngtcp2_cid *original) {
   parameters->original_dcid = *original;
+}
+
+uint64_t rstream_quic_congestion_window(ngtcp2_conn *connection) {
+  ngtcp2_conn_stat info;
+  ngtcp2_conn_get_conn_stat(connection, &info);
+  return info.cwnd;
+}
+
+ngtcp2_cc_algo rstream_quic_bbr(void) {
+  return NGTCP2_CC_ALGO_BBR2;
 }
 
 static int on_token(ngtcp2_conn *connection, const ngtcp2_vec *token, void *user) {

@@ -39,6 +39,11 @@ void rstream_quic_settings_qlog(ngtcp2_settings *settings, ngtcp2_qlog_write wri
 /* A server's: the connection ID that the client had chosen first. */
 void rstream_quic_parameters_original(ngtcp2_transport_params *parameters, const ngtcp2_cid *original);
 
+/* The congestion window, in bytes. */
+uint64_t rstream_quic_congestion_window(ngtcp2_conn *connection);
+/* The second version of BBR, the only one that later versions have. */
+ngtcp2_cc_algo rstream_quic_bbr(void);
+
 /* Who gets the tokens that servers send. One for all tables. */
 typedef void (*rstream_quic_token)(void *user, const uint8_t *bytes, size_t count);
 void rstream_quic_callbacks_token(ngtcp2_callbacks *callbacks, rstream_quic_token take);
