@@ -86,4 +86,65 @@ struct DatagramChannelTests {
     next.close()
     pair.close()
   }
+
+  /// The path may come to carry less while packets wait that filled it.
+  @Test func packetsThatHaveBecomeTooLongMakeRoom() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, _) = try pair.connected(QUICRecorder())
+    let id = try #require(DatagramChannelID(streamID: "00112233445566778899aabb"))
+    let channel = try client.datagramChannels.open(id)
+    let recorder = PacketRecorder()
+    channel.delegate = recorder
+    let tooLong = [UInt8](repeating: 7, count: 1_600)
+    #expect(client.maximumDatagram < tooLong.count)
+    for _ in 0..<PacketChannel.queueLimit { tooLong.withUnsafeBytes { client.datagrams.append($0) } }
+    #expect(channel.isFull && channel.send([1]) == .full)
+    client.schedule()
+    pair.test.run("room") { recorder.drains > 0 }
+    #expect(!channel.isFull && channel.send([1]) == .taken)
+    channel.close()
+    pair.close()
+  }
+
+  /// What opens a channel and the channel's first packet may come in one read.
+  @Test func aDatagramIsToldAfterWhatCameBeforeItOnAStream() throws {
+    final class Order: QUICConnectionDelegate, ByteChannelDelegate {
+      var told: [String] = []
+      func connectionOpened(_ connection: QUICConnection) {}
+      func connection(_ connection: QUICConnection, opened stream: QUICStream) {
+        stream.delegate = self
+        stream.readStart()
+      }
+      func connection(_ connection: QUICConnection, received datagram: UnsafeRawBufferPointer) {
+        told.append("datagram")
+      }
+      func connection(_ connection: QUICConnection, ended failure: Failure) {}
+      func channel(_ channel: ByteChannel, received bytes: UnsafeRawBufferPointer) { told.append("stream") }
+      func channelReceivedEnd(_ channel: ByteChannel) {}
+      func channelDrained(_ channel: ByteChannel) {}
+      func channel(_ channel: ByteChannel, failed failure: Failure) {}
+    }
+    let pair = try QUICPair(TestLoop())
+    let (client, server) = try pair.connected(QUICRecorder())
+    let order = Order()
+    server.delegate = order
+    var opened: QUICStream?
+    client.openStream { opened = try? $0.get() }
+    pair.test.run("a stream") { opened != nil }
+    let stream = try #require(opened)
+    stream.write([1])
+    pair.test.run("the stream") { order.told == ["stream"] }
+    for round in 2...20 {
+      order.told = []
+      // Two packets that wait in the server's socket together.
+      stream.write([UInt8](repeating: 2, count: 10))
+      client.flush()
+      [UInt8](repeating: 3, count: round).withUnsafeBytes { _ = client.send(datagram: $0) }
+      client.flush()
+      pair.test.run("both") { order.told.count == 2 }
+      #expect(order.told == ["stream", "datagram"])
+    }
+    stream.close()
+    pair.close()
+  }
 }

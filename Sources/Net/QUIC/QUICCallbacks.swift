@@ -49,6 +49,8 @@ enum QUICCallbacks {
     }
     table.recv_datagram = { _, _, bytes, count, user in
       guard let owner = connection(user) else { return 0 }
+      // What came before on a stream may be what makes the datagram understood.
+      owner.loop.gathering.deliver()
       owner.delegate?.connection(owner, received: UnsafeRawBufferPointer(start: bytes, count: count))
       return 0
     }

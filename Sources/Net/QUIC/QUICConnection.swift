@@ -68,7 +68,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   var prefersDatagram = false
   /// Who is told when so many datagrams have left or were dropped, in that order.
   var leaving: [(count: UInt64, report: () -> Void)] = []
-  /// Called when datagrams have left while `isCrowded`, and it is not so any more.
+  /// Called when datagrams have left, or were dropped, while `isCrowded`, and it is not so any more.
   var onDatagramRoom: (() -> Void)?
   var wasCrowded = false
   let routes: UnsafeMutablePointer<ngtcp2_path_storage>

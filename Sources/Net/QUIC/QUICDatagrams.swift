@@ -31,6 +31,13 @@ extension QUICConnection {
     return true
   }
 
+  /// Takes the oldest datagram that waits away; who waits for room is told afterwards, whatever has become of it.
+  func removeDatagram(wasSent: Bool) {
+    if isCrowded { wasCrowded = true }
+    datagrams.removeFirst()
+    if wasSent { datagramsSent &+= 1 } else { datagrams.drop() }
+  }
+
   /// Calls `report` when the datagrams that wait now have left, or will not: at once when there are none.
   func afterDatagrams(_ report: @escaping () -> Void) {
     guard !datagrams.isEmpty else { return report() }

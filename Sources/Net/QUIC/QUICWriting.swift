@@ -125,24 +125,18 @@ extension QUICConnection {
         let written = ngtcp2_conn_writev_datagram_versioned(
           raw, &route.pointee.path, NGTCP2_PKT_INFO_VERSION, &info, room, size, &accepted,
           UInt32(NGTCP2_WRITE_DATAGRAM_FLAG_MORE), 0, &piece, datagram.isEmpty ? 0 : 1, now)
-        if accepted != 0 {
-          if isCrowded { wasCrowded = true }
-          datagrams.removeFirst()
-          datagramsSent &+= 1
-        }
+        if accepted != 0 { removeDatagram(wasSent: true) }
         switch written {
         case Int(NGTCP2_ERR_WRITE_MORE): continue
         case Int(NGTCP2_ERR_INVALID_ARGUMENT), Int(NGTCP2_ERR_INVALID_STATE):
           // Larger than the peer takes, or it takes none.
-          datagrams.removeFirst()
-          datagrams.drop()
+          removeDatagram(wasSent: false)
           continue
         default: break
         }
         if written == 0, accepted == 0, datagram.count > maximumDatagram {
           // The path carries less than it did when the datagram was queued.
-          datagrams.removeFirst()
-          datagrams.drop()
+          removeDatagram(wasSent: false)
           continue
         }
         return written
