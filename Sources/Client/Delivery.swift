@@ -2,18 +2,21 @@
 import RstreamNet
 
 /// A stream on its way into a tunnel: it waits for a place in the backlog, or for the local service to answer.
-final class Delivery {
+final class Delivery: PacketChannelDelegate {
   private var arrival: Arrival?
   private var done: ((Failure?) -> Void)?
   private var timer: LoopTimer?
   private var local: LocalConnection?
   private var id = ""
   private var peer = ""
+  /// Called when it gives up by itself, not when it is cancelled.
   private var leave: (() -> Void)?
 
   init(_ arrival: Arrival, _ done: @escaping (Failure?) -> Void) {
     self.arrival = arrival
     self.done = done
+    // A packet channel may end meanwhile. One on a stream is not read, and shows only that it has broken.
+    if case .packets(let channel) = arrival { channel.delegate = self }
   }
 
   /// Waits for a place in the tunnel's backlog. `leave` is called when it gives up.
@@ -22,8 +25,7 @@ final class Delivery {
     self.peer = peer
     self.leave = leave
     timer = LoopTimer(loop, after: timeout) { [self] in
-      self.leave?()
-      fail(Failure(ErrorCode.backlogFull, "nobody accepts streams of the tunnel: \(Tunnel.backlog) wait already"))
+      giveUp(Failure(ErrorCode.backlogFull, "nobody accepts streams of the tunnel: \(Tunnel.backlog) wait already"))
     }
   }
 
@@ -45,8 +47,10 @@ final class Delivery {
     _ client: Client, to endpoint: LocalEndpoint, peer: String, _ observe: ((ForwardEvent) -> Void)?,
     _ ended: @escaping () -> Void
   ) {
+    leave = ended
     local = LocalConnection(client.loop, to: endpoint) { [self] result in
       local = nil
+      leave = nil
       switch result {
       case .failure(let failure):
         ended()
@@ -90,6 +94,13 @@ final class Delivery {
     release()
   }
 
+  private func giveUp(_ failure: Failure) {
+    let left = leave
+    leave = nil
+    left?()
+    fail(failure)
+  }
+
   private func fail(_ failure: Failure) {
     let report = done
     done = nil
@@ -106,4 +117,18 @@ final class Delivery {
     arrival?.reset()
     arrival = nil
   }
+
+  // MARK: A packet channel that waits
+
+  func packetChannel(_ channel: PacketChannel, received packet: UnsafeRawBufferPointer) {}
+
+  func packetChannelPaused(_ channel: PacketChannel) {}
+
+  func packetChannelDrained(_ channel: PacketChannel) {}
+
+  func packetChannelEnded(_ channel: PacketChannel) {
+    giveUp(Failure(ErrorCode.streamClosed, "the other side closed the packet channel before it was accepted"))
+  }
+
+  func packetChannel(_ channel: PacketChannel, failed failure: Failure) { giveUp(failure) }
 }

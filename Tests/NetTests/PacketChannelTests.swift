@@ -159,6 +159,30 @@ struct PacketChannelTests {
     test.close()
   }
 
+  @Test func anEndThatNobodyHeardIsToldWhoeverComes() throws {
+    let test = try TestLoop()
+    let (peer, lower) = try test.socketPair()
+    let channel = FramedPacketChannel(lower)
+    channel.readStart()
+    peer.shutdown()
+    test.run("the end") { channel.isClosed }
+    let recorder = PacketRecorder()
+    channel.delegate = recorder
+    #expect(!recorder.isEnded)
+    test.run("the news of it") { recorder.isEnded }
+    #expect(recorder.failure == nil && channel.delegate == nil)
+    let late = PacketRecorder()
+    channel.delegate = late
+    var turns = 0
+    let timer = LoopTimer(test.loop) { turns += 1 }
+    timer.start(after: 0, every: 1)
+    test.run("some turns") { turns == 3 }
+    timer.close()
+    #expect(!late.isEnded)
+    peer.close()
+    test.close()
+  }
+
   @Test func corkedPacketsLeaveTogether() throws {
     let test = try TestLoop()
     let (raw, channel, _) = try pair(test)
@@ -276,6 +300,31 @@ struct PacketSpliceTests {
     test.run { reason != nil && (peer.failure != nil || peer.ended) }
     #expect(reason?.code == -ECONNREFUSED)
     withExtendedLifetime(splice) {}
+    test.close()
+  }
+
+  @Test(arguments: [true, false])
+  func aSideThatHasEndedBeforeEndsTheOther(isFirst: Bool) throws {
+    let test = try TestLoop()
+    let (peer, lower) = try test.socketPair()
+    let (other, left) = try test.socketPair()
+    let ended = FramedPacketChannel(lower)
+    ended.readStart()
+    peer.shutdown()
+    test.run("the end") { ended.isClosed }
+    let open = FramedPacketChannel(left)
+    var isOver = false
+    let splice = PacketSplice(isFirst ? ended : open, isFirst ? open : ended) { _, failure in
+      #expect(failure == nil)
+      isOver = true
+    }
+    #expect(!isOver)
+    let recorder = Recorder(reading: other)
+    test.run("both ends") { isOver && recorder.ended }
+    #expect(open.isClosed)
+    withExtendedLifetime(splice) {}
+    peer.close()
+    other.close()
     test.close()
   }
 

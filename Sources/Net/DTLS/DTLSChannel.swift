@@ -208,7 +208,7 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
     guard !isClosed else { return }
     let listener = delegate
     close()
-    listener?.packetChannelEnded(self)
+    tellEnded(listener)
   }
 
   /// Whether the handshake is done and the channel open.
@@ -267,7 +267,7 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
     let report = onHandshake
     let listener = end()
     lower.close()
-    if let report { report(failure) } else { listener?.packetChannel(self, failed: failure) }
+    if let report { report(failure) } else { tell(failure, listener) }
   }
 
   @discardableResult

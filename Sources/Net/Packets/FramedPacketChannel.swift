@@ -125,7 +125,7 @@ public final class FramedPacketChannel: PacketChannel, ByteChannelDelegate {
     }
     let listener = delegate
     close()
-    listener?.packetChannelEnded(self)
+    tellEnded(listener)
   }
 
   public func channelDrained(_ channel: ByteChannel) {
@@ -136,7 +136,7 @@ public final class FramedPacketChannel: PacketChannel, ByteChannelDelegate {
   public func channel(_ channel: ByteChannel, failed failure: Failure) {
     let listener = finish()
     uncork()
-    listener?.packetChannel(self, failed: failure)
+    tell(failure, listener)
   }
 
   /// What comes is no packet: nothing more can be understood.
@@ -145,6 +145,6 @@ public final class FramedPacketChannel: PacketChannel, ByteChannelDelegate {
     let listener = finish()
     uncork()
     channel.reset()
-    listener?.packetChannel(self, failed: failure)
+    tell(failure, listener)
   }
 }

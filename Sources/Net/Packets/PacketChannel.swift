@@ -49,8 +49,15 @@ public class PacketChannel: Deferred {
     case dtls
   }
 
+  private enum End {
+    case closed
+    case failed(Failure)
+  }
+
   public final let loop: Loop
-  public final var delegate: (any PacketChannelDelegate)?
+  public final var delegate: (any PacketChannelDelegate)? {
+    didSet { if delegate != nil, untold != nil { tellLater() } }
+  }
   public final private(set) var isReading = false
   public final var counters = PacketCounters()
   /// Kept as long as the channel is.
@@ -61,6 +68,8 @@ public class PacketChannel: Deferred {
   private final var arrived = PacketQueue()
   /// The source has ended, which is told when what has arrived is delivered.
   private final var isEnding = false
+  /// How the channel has ended while nobody was there to be told.
+  private final var untold: End?
   private final var isDeferred = false
 
   init(_ loop: Loop) { self.loop = loop }
@@ -174,7 +183,30 @@ public class PacketChannel: Deferred {
 
   private final func tellEnd() {
     guard isEnding, arrived.isEmpty, !isClosed else { return }
-    finish()?.packetChannelEnded(self)
+    tellEnded(finish())
+  }
+
+  /// Tells that the other side has ended the channel; when nobody is there to be told, whoever comes.
+  final func tellEnded(_ listener: (any PacketChannelDelegate)?) {
+    if listener == nil { untold = .closed }
+    listener?.packetChannelEnded(self)
+  }
+
+  /// The same for a channel that has broken.
+  final func tell(_ failure: Failure, _ listener: (any PacketChannelDelegate)?) {
+    if listener == nil { untold = .failed(failure) }
+    listener?.packetChannel(self, failed: failure)
+  }
+
+  private final func tellLater() {
+    loop.later { [self] in
+      guard let end = untold, let listener = finish() else { return }
+      untold = nil
+      switch end {
+      case .closed: listener.packetChannelEnded(self)
+      case .failed(let failure): listener.packetChannel(self, failed: failure)
+      }
+    }
   }
 
   /// Marks the channel as closed and says who is to be told of its end.

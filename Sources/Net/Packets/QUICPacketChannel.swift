@@ -61,7 +61,7 @@ public final class QUICPacketChannel: PacketChannel {
     isClosedByPeer = true
     let listener = finish()
     onClose = nil
-    listener?.packetChannel(self, failed: failure)
+    tell(failure, listener)
   }
 
   func received(_ packet: UnsafeRawBufferPointer) {

@@ -106,7 +106,7 @@ public final class UDPSocketChannel: PacketChannel, SocketOwner {
       guard !isClosed else { return }
       let listener = finish()
       release()
-      listener?.packetChannel(self, failed: .uv(-ECONNREFUSED, "send to \(remote)"))
+      tell(.uv(-ECONNREFUSED, "send to \(remote)"), listener)
     }
   }
 
