@@ -46,6 +46,7 @@ struct TunnelTLS {
     if let context = upstream[negotiated] { return context }
     var settings = TLSContext.ClientSettings()
     settings.isDatagram = datagrams
+    if datagrams { settings.ciphers = DTLSChannel.clientCiphers }
     settings.skipsVerification = true
     settings.allowsTLS12 = true
     if !negotiated.isEmpty { settings.alpn = [negotiated] }

@@ -35,6 +35,8 @@ public final class TLSContext {
     public var allowsTLS12 = false
     /// DTLS 1.2 instead of TLS.
     public var isDatagram = false
+    /// Cipher suites before TLS 1.3 by OpenSSL's names, colon-separated; nil for the defaults.
+    public var ciphers: String?
     public init() {}
   }
 
@@ -75,6 +77,9 @@ public final class TLSContext {
     verifiesPeer = !settings.skipsVerification
     rstream_tls_set_min_version(
       raw, settings.isDatagram ? DTLS1_2_VERSION : settings.allowsTLS12 ? TLS1_2_VERSION : TLS1_3_VERSION)
+    if let ciphers = settings.ciphers, SSL_CTX_set_cipher_list(raw, ciphers) != 1 {
+      throw Self.failure("use cipher suites \(ciphers)")
+    }
     if !settings.isDatagram { keepSessions() }
     if verifiesPeer {
       SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nil)

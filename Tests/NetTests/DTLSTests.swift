@@ -53,6 +53,33 @@ struct DTLSTests {
     world.finish()
   }
 
+  /// The shortest packets, and the alerts, are those that an overhead told too high loses.
+  @Test(
+    arguments: [
+      "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
+      "ECDHE-ECDSA-AES128-CCM", "ECDHE-ECDSA-AES256-CCM", "ECDHE-ECDSA-AES128-CCM8", "ECDHE-ECDSA-AES256-CCM8",
+      "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305",
+    ], [true, false])
+  func carriesTheShortestPackets(cipher: String, clientCloses: Bool) throws {
+    let world = try DTLSWorld(ciphers: cipher, hasRSA: cipher.contains("RSA-") && !cipher.contains("ECDSA"))
+    let client = try world.connected(1)
+    let server = try #require(world.accepted.last)
+    let (atClient, atServer) = (Packets(), Packets())
+    client.channel.delegate = atClient
+    server.delegate = atServer
+    client.channel.readStart()
+    for length in 1...9 {
+      client.channel.say(String(repeating: "c", count: length))
+      server.say(String(repeating: "s", count: length))
+      world.run("packets") { atServer.received.last?.count == length && atClient.received.last?.count == length }
+    }
+    if clientCloses { client.channel.close() } else { server.close() }
+    world.run("the end") { clientCloses ? atServer.isEnded : atClient.isEnded }
+    #expect(world.places == 1000)
+    client.channel.close()
+    world.finish()
+  }
+
   @Test(arguments: [2, 10]) func shakesHandsOnAPathThatLoses(percent: UInt64) throws {
     let world = try DTLSWorld()
     var state: UInt64 = 0x9E37_79B9_7F4A_7C15

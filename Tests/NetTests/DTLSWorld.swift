@@ -24,6 +24,7 @@ final class DTLSWorld: DatagramPath {
   /// What becomes of a datagram.
   var passes: (inout Datagram) -> Bool = { _ in true }
   var places = 1000
+  private let authority: String
   private var queue: [Datagram] = []
   private var lines: [UInt16: Line] = [:]
 
@@ -32,12 +33,19 @@ final class DTLSWorld: DatagramPath {
   let isBlocked = false
   var receiver: (any DatagramReceiver)?
 
-  init(handshakeTimeout: UInt64 = 60_000) throws {
+  /// - Parameters:
+  ///   - ciphers: what the server offers
+  ///   - hasRSA: whether its certificate's key is an RSA one
+  init(handshakeTimeout: UInt64 = 60_000, ciphers: String = DTLSChannel.ciphers, hasRSA: Bool = false) throws {
     test = try TestLoop()
-    let gate = try Self.server()
-    let served = try Self.server {
+    let identity =
+      hasRSA
+      ? TestCertificate.rsaFiles : (certificate: TestCertificate.certificateFile, key: TestCertificate.keyFile)
+    authority = identity.certificate
+    let gate = try Self.server(identity)
+    let served = try Self.server(identity) {
       $0.alpn = .require(["x"])
-      $0.ciphers = DTLSChannel.ciphers
+      $0.ciphers = ciphers
     }
     listener = DTLSListener(
       test.loop, over: self, SocketAddress(.v4(0x7F00_0001), port: 4433), gate, handshakeTimeout: handshakeTimeout,
@@ -57,10 +65,12 @@ final class DTLSWorld: DatagramPath {
       })
   }
 
-  private static func server(_ adjust: (inout TLSContext.ServerSettings) -> Void = { _ in }) throws -> TLSContext {
+  private static func server(
+    _ identity: (certificate: String, key: String), _ adjust: (inout TLSContext.ServerSettings) -> Void = { _ in }
+  ) throws -> TLSContext {
     var settings = TLSContext.ServerSettings()
-    settings.certificateFile = TestCertificate.certificateFile
-    settings.keyFile = TestCertificate.keyFile
+    settings.certificateFile = identity.certificate
+    settings.keyFile = identity.key
     settings.isDatagram = true
     adjust(&settings)
     return try TLSContext(server: settings)
@@ -92,7 +102,8 @@ final class DTLSWorld: DatagramPath {
   func client(_ port: UInt16, name: String = "localhost", alpn: [String] = ["x"]) throws -> Client {
     var settings = TLSContext.ClientSettings()
     settings.isDatagram = true
-    settings.caFile = TestCertificate.certificateFile
+    settings.caFile = authority
+    settings.ciphers = DTLSChannel.clientCiphers
     settings.alpn = alpn
     let line = Line(test.loop) { [weak self] in self?.put(Datagram(toServer: true, port: port, bytes: $0)) }
     lines[port] = line

@@ -12,6 +12,9 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   static let mtu = 1_200
   /// What servers offer: with other suites a single record in a client's name could end its association.
   public static let ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:DHE+AESGCM:DHE+CHACHA20:DHE+AESCCM"
+  /// What clients offer: whatever OpenSSL has for certificates, with the suites of small devices, which are not among its
+  /// defaults.
+  public static let clientCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:ALL:!aNULL:!PSK:!SRP:!DSS"
 
   private let lower: PacketChannel
   private let io: UnsafeMutablePointer<rstream_dtls_io>

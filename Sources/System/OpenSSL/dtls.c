@@ -167,9 +167,11 @@ size_t rstream_dtls_overhead(SSL *ssl) {
   switch (cipher ? SSL_CIPHER_get_cipher_nid(cipher) : NID_aes_128_gcm) {
     case NID_aes_128_gcm:
     case NID_aes_256_gcm:
+      return 8 + 16;
     case NID_aes_128_ccm:
     case NID_aes_256_ccm:
-      return 8 + 16;
+      /* The suites with half a tag (RFC 6655) have the same cipher. */
+      return strstr(SSL_CIPHER_get_name(cipher), "CCM8") ? 8 + 8 : 8 + 16;
     default:
       return 16;
   }
