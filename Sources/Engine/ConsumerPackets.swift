@@ -51,14 +51,16 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
   func cut() {
     consumer.reset()
     splice?.cut()
-    handshake?.reset()
     leave()
   }
 
   private func leave() {
     pending?.cancel()
     pending = nil
+    // Its channel would stay open with nobody at its end.
+    let unfinished = handshake
     handshake = nil
+    unfinished?.reset()
     splice = nil
     idle?.close()
     idle = nil

@@ -2,59 +2,16 @@
 """Published dtls tunnels, with OpenSSL's own programs as consumers and as the service behind the tunnel."""
 
 import os
-import re
-import select
 import socket
-import subprocess
-import time
 
 import pytest
 
-from support import wire
+from support import dtls, wire
 from support.certificates import Authority
 from support.origins import UDPServer
+from support.talker import OpenSSL
 
 ALPN = "rstream-dtls-echo"
-
-
-class OpenSSL:
-    """An openssl program that talks on its standard input and output."""
-
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen(
-            ["openssl", *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-        )
-        self.output = b""
-
-    def wait_for(self, pattern, timeout=15):
-        deadline = time.monotonic() + timeout
-        while not (found := re.search(pattern, self.output)):
-            left = deadline - time.monotonic()
-            readable = left > 0 and select.select([self.process.stdout], [], [], left)[0]
-            chunk = os.read(self.process.stdout.fileno(), 65_536) if readable else b""
-            assert chunk, f"no {pattern!r} in:\n{self.output.decode(errors='replace')}"
-            self.output += chunk
-        self.output = self.output[found.end() :]
-        return found
-
-    def say(self, line):
-        self.process.stdin.write(line)
-
-    def end(self):
-        self.process.kill()
-        self.process.wait(10)
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.end()
 
 
 @pytest.fixture
@@ -204,6 +161,31 @@ def test_a_service_that_speaks_dtls_itself(published, tmp_path):
             service.wait_for(rb"question\n")
             service.say(b"answer\n")
             client.wait_for(rb"answer\n")
+
+
+def test_a_consumer_that_leaves_while_the_service_says_nothing(dtls_engine):
+    """It ends its channel to the tunnel's owner as well, on a stream and in QUIC datagrams, told once."""
+    port, ca_file = dtls_engine.listening["dtls_port"], dtls_engine.ca_file
+    client = dtls_engine.fake_client()
+    control = client.control(liveness=60000)
+    tunnel = control.open_tunnel(protocol="dtls", upstream_tls=True)
+    with dtls.connect(port, ca_file, ALPN, tunnel.hostname.value) as consumer:
+        stream = control.accept()
+        # A ClientHello.
+        assert stream.receive_packet()[0] == 22
+        consumer.notify_close()
+        stream.expect_end()
+
+    client = dtls_engine.quic_client()
+    control = client.control(liveness=60000)
+    tunnel = control.open_tunnel(protocol="dtls", upstream_tls=True)
+    with dtls.connect(port, ca_file, ALPN, tunnel.hostname.value) as consumer:
+        channel = client.accept_channel(control)
+        assert channel.receive()[0] == 22
+        consumer.notify_close()
+        assert control.expect("datagram_channel_close").stream_id == channel.stream_id
+    client.connection.ping_peer()
+    assert control.is_open and len(control.received("datagram_channel_close")) == 1
 
 
 def test_without_a_listener_there_are_no_dtls_tunnels(client):
