@@ -43,6 +43,7 @@ final class ControlSession: Session, MessageChannelDelegate {
     id = RandomHex.text(bytes: 12)
     details = ClientAdmission.kept(request.clientDetails)
     messages.delegate = self
+    (messages.channel as? QUICStream)?.needsBothDirections = true
     let agreed = Liveness.agreed(request.liveness, patience: engine.patience)
     if let agreed {
       let liveness = Liveness(agreed)

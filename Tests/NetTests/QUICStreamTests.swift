@@ -182,6 +182,128 @@ struct QUICStreamTests {
     pair.close()
   }
 
+  /// A service that answers what it reads, and reads nothing while its answers are not taken.
+  private final class EchoService {
+    let recorder: Recorder
+    var received: [UInt8] = []
+
+    init(_ channel: ByteChannel) {
+      recorder = Recorder(reading: channel)
+      recorder.onEvent = { [unowned self] recorder, channel in
+        received += recorder.received
+        channel.write(recorder.received)
+        recorder.received = []
+        if channel.queuedBytes > 0 { channel.readStop() } else { channel.readStart() }
+        if recorder.ended { channel.shutdown() }
+      }
+    }
+  }
+
+  @Test func aPeerThatClosesIsReadToItsEndByASplice() throws {
+    let (pair, client, stream, accepted) = try opened()
+    let (near, far) = try pair.test.socketPair()
+    var failure: Failure?
+    var isOver = false
+    let splice = Splice(accepted, near) { _, reason in
+      failure = reason
+      isOver = true
+    }
+    let service = EchoService(far)
+    let bytes = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 11) }
+    stream.write(bytes)
+    stream.close()
+    pair.test.run("the end") { service.recorder.ended || service.recorder.failure != nil }
+    #expect(service.received == [1] + bytes)
+    pair.test.run("the end of the splice") { isOver }
+    #expect(failure?.code == UV_EPIPE.rawValue)
+    pair.test.run("the end of the stream") { accepted.slot == nil && stream.slot == nil }
+    withExtendedLifetime(splice) {}
+    far.close()
+    client.close()
+    pair.close()
+  }
+
+  @Test func whatIsWrittenToAPeerThatReadsNoMoreIsDropped() throws {
+    let (pair, client, stream, accepted) = try opened()
+    let recorder = Recorder()
+    accepted.delegate = recorder
+    let bytes = (0..<200_000).map { UInt8(truncatingIfNeeded: $0 &* 11) }
+    stream.write(bytes)
+    stream.close()
+    accepted.write([UInt8](repeating: 9, count: 1_000_000))
+    // Who waits for room is not left waiting.
+    pair.test.run("room") { recorder.drained > 0 }
+    accepted.write([9])
+    #expect(accepted.queuedBytes == 0 && recorder.failure == nil)
+    accepted.readStart()
+    pair.test.run("the failure") { recorder.failure != nil }
+    #expect(recorder.ended && recorder.received == [1] + bytes)
+    #expect(recorder.failure?.code == UV_EPIPE.rawValue)
+    client.close()
+    pair.close()
+  }
+
+  @Test func whatHasCompletelyArrivedOutlivesItsConnection() throws {
+    let (pair, client, stream, accepted) = try opened()
+    let recorder = Recorder()
+    accepted.delegate = recorder
+    let bytes = (0..<200_000).map { UInt8(truncatingIfNeeded: $0 &* 11) }
+    accepted.write([UInt8](repeating: 9, count: 1_000_000))
+    stream.write(bytes)
+    stream.close()
+    client.finish()
+    pair.test.run("the end of the connection") { pair.atServer.failure != nil }
+    pair.test.run("room") { recorder.drained > 0 }
+    #expect(recorder.failure == nil && recorder.received.isEmpty)
+    accepted.readStart()
+    pair.test.run("the failure") { recorder.failure != nil }
+    #expect(recorder.ended && recorder.received == [1] + bytes)
+    pair.close()
+  }
+
+  @Test(arguments: [false, true]) func aPeerThatOnlyStopsReadingIsGivenUp(isNeeded: Bool) throws {
+    var settings = QUICSettings()
+    settings.stopTimeout = isNeeded ? 60_000 : 50
+    let pair = try QUICPair(TestLoop(), settings)
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    accepted.needsBothDirections = isNeeded
+    let recorder = Recorder(reading: accepted)
+    stream.stopReading(code: 0)
+    pair.test.run("the stream's end") {
+      accepted.write([9])
+      return recorder.failure != nil
+    }
+    #expect(recorder.failure?.code == UV_EPIPE.rawValue && !recorder.ended)
+    pair.test.run("the end of the stream") { accepted.slot == nil }
+    client.close()
+    pair.close()
+  }
+
+  @Test func aPeerThatReadsNoMoreMayGoOnSending() throws {
+    var settings = QUICSettings()
+    settings.stopTimeout = 200
+    let pair = try QUICPair(TestLoop(), settings)
+    let (client, _) = try pair.connected(QUICRecorder())
+    let (stream, accepted) = try stream(pair, client)
+    let recorder = Recorder(reading: accepted)
+    stream.stopReading(code: 0)
+    var count = 0
+    let timer = LoopTimer(pair.test.loop) {
+      count += 1
+      stream.write([2])
+      accepted.write([9])
+      if count == 20 { stream.shutdown() }
+    }
+    timer.start(after: 50, every: 50)
+    pair.test.run("the end") { recorder.ended || recorder.failure != nil }
+    timer.close()
+    #expect(recorder.received == [1] + [UInt8](repeating: 2, count: 20))
+    pair.test.run("the failure") { recorder.failure != nil }
+    client.close()
+    pair.close()
+  }
+
   @Test func aWriterWithoutCreditLearnsThatThePeerHasClosed() throws {
     let (pair, client, stream, accepted) = try opened()
     let recorder = Recorder(reading: accepted)

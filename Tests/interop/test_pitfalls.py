@@ -2,15 +2,14 @@
 """Situations that once broke a client or an engine, 1 to 8: heartbeats and liveness.
 
 A test is named after its number. Numbers 9 to 17 are in test_pitfalls_control.py, 18 to 26 in test_pitfalls_tunnels.py,
-27 to 35 in test_pitfalls_stream_requests.py, 36 to 42 in test_pitfalls_stream_ends.py. "Engine" tests play a client
-against our engine, "client" tests play an engine against our client. Every number can be met over TLS. What TLS cannot
-show of some of them:
+27 to 35 in test_pitfalls_stream_requests.py, 36 to 42 in test_pitfalls_stream_ends.py; the forms that 12, 39 and 40 have
+over QUIC only are in test_pitfalls_quic.py. "Engine" tests play a client against our engine, "client" tests play an engine
+against our client. What is not shown of some of them:
 
-  12, 40  the QUIC forms of an end (STOP_SENDING, RESET_STREAM): needs the QUIC transport
   16      jitter between the reconnects of one process: needs the supervised agent; the engine's part is tested
   22      a revocation that the engine decides on by itself: our engine has no policy that revokes, so our client's
           part is tested, and the engine's end of all tunnels when it drains is in test_lifecycle.py
-  39      half close over QUIC and over CONNECT in HTTP/2 and HTTP/3: needs those
+  39      half close over CONNECT in HTTP/2 and HTTP/3: the engine has no such consumers
 """
 
 import time

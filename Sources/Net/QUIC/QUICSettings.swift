@@ -18,6 +18,8 @@ public struct QUICSettings: Sendable {
   public var unidirectionalStreams: UInt64 = 0
   /// Whether streams are told the peer's STOP_SENDING with its code (`QUICStreamDirections`).
   public var tellsStops = false
+  /// A peer that reads no more of a stream may be silent on it for so long before it is given up.
+  public var stopTimeout: UInt64 = 10_000
   /// Whether a server may open streams of both directions, too. Engines open none towards their clients.
   public var allowsServerStreams = false
   /// What a stream and a connection may send unread at first, and at most once they are read as fast as they send.

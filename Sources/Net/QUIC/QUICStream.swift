@@ -15,11 +15,15 @@ public protocol QUICStreamDirections: AnyObject {
 public final class QUICStream: ByteChannel {
   /// How long a closed stream may take to send what is queued, in milliseconds.
   static let flushTimeout: UInt64 = 10_000
+  /// How long the owner may take nothing of what is left when the connection has ended, in milliseconds.
+  static let leftoverTimeout: UInt64 = 60_000
 
   public let id: Int64
   public let connection: QUICConnection
   /// Without it a direction that the peer ends before its time is the end of the whole stream.
   public var directions: (any QUICStreamDirections)?
+  /// Whether a peer that reads no more ends the stream at once. Otherwise what it has sent is delivered first.
+  public var needsBothDirections = false
   /// Its place among the connection's streams; nil when the connection knows it no more.
   var slot: Int?
   /// Whether it waits for its turn to write.
@@ -36,6 +40,11 @@ public final class QUICStream: ByteChannel {
   private var endRequested = false
   private(set) var endSent = false
   private var isWriteBroken = false
+  /// The peer reads no more: what is written is dropped, and the stream ends behind what the peer sends.
+  private var isStopped = false
+  /// Watches that what is left of a stream to be delivered comes and goes.
+  private var restTimer: LoopTimer?
+  private var isMoving = false
   /// What went wrong while the stream was nobody's: told to who reads it next.
   private var missedFailure: Failure?
   private var wantsAnnouncing = false
@@ -63,8 +72,8 @@ public final class QUICStream: ByteChannel {
   // MARK: Writing
 
   public override func write(_ bytes: UnsafeRawBufferPointer) {
-    guard !isClosed, !endRequested, bytes.count > 0 else { return }
-    guard !isWriteBroken, slot != nil else { return loop.later { [weak self] in self?.failAsStopped() } }
+    // A stream that takes nothing any more fails once what has come from the peer is delivered.
+    guard !isClosed, !endRequested, !isWriteBroken, slot != nil, bytes.count > 0 else { return }
     buffer.append(bytes)
     wasQueued = true
     if !isBlocked { connection.wantsToWrite(self) }
@@ -150,6 +159,7 @@ public final class QUICStream: ByteChannel {
     isClosed = true
     delegate = nil
     directions = nil
+    stopWatching()
     dropPushedBack()
     connection.consumedHeld(held.count, of: self)
     held.removeAll()
@@ -191,7 +201,11 @@ public final class QUICStream: ByteChannel {
     // Who cares for directions is told with the code, or has ended this one.
     if directions != nil { return wasStopped(0) }
     breakWriting()
-    failAsStopped()
+    guard !isClosed else { return }
+    isStopped = true
+    if endDelivered || isUnidirectional || needsBothDirections { return failAsStopped() }
+    if !endReceived { watch(every: connection.settings.stopTimeout) }
+    tellDrained()
   }
 
   /// A STOP_SENDING has come.
@@ -202,14 +216,45 @@ public final class QUICStream: ByteChannel {
   }
 
   private func failAsStopped() {
+    stopWatching()
     fail(Failure(UV_EPIPE.rawValue, "QUIC stream: the peer does not read any more"))
+    abandon()
+  }
+
+  // MARK: What is left to be delivered
+
+  private func watch(every milliseconds: UInt64) {
+    stopWatching()
+    isMoving = false
+    let timer = LoopTimer(loop) { [weak self] in self?.lookForMovement() }
+    timer.start(after: milliseconds, every: milliseconds)
+    restTimer = timer
+  }
+
+  private func stopWatching() {
+    restTimer?.close()
+    restTimer = nil
+  }
+
+  private func lookForMovement() {
+    // As long as the connection is there, nothing is the peer's fault while the owner has yet to take something.
+    if isMoving || (!held.isEmpty && missedFailure == nil) {
+      isMoving = false
+    } else if let missedFailure {
+      endReading()
+      fail(missedFailure)
+    } else {
+      failAsStopped()
+    }
   }
 
   // MARK: Reading
 
   func received(_ bytes: UnsafeRawBufferPointer, withEnd: Bool) {
+    isMoving = true
     if withEnd {
       endReceived = true
+      stopWatching()
       // Who has closed altogether is told apart from who has ended one direction by trying to write.
       if isBlocked { connection.wantsToWrite(self) }
       connection.peerEnded(self)
@@ -232,7 +277,7 @@ public final class QUICStream: ByteChannel {
     guard endReceived, !endDelivered, !isClosed, !mustWait, held.isEmpty else { return }
     endDelivered = true
     delegate?.channelReceivedEnd(self)
-    if wasClosedByPeer { loop.later { [weak self] in self?.failAsStopped() } }
+    if isStopped || wasClosedByPeer { loop.later { [weak self] in self?.failAsStopped() } }
   }
 
   /// Whether the peer has ended both directions, the own one without being asked to.
@@ -252,6 +297,7 @@ public final class QUICStream: ByteChannel {
       deliversLast = endReceived && piece.count == lent.count
       delegate?.channel(self, received: piece)
       connection.consumedHeld(piece.count, of: self)
+      isMoving = true
       lent.removeFirst(piece.count)
     }
     if isClosed {
@@ -265,22 +311,21 @@ public final class QUICStream: ByteChannel {
   /// What comes behind the bytes.
   private func deliverRest() {
     deliverEnd()
-    if let missedFailure, !mustWait, held.isEmpty { fail(missedFailure) }
+    guard let missedFailure, !isClosed else { return }
+    if !mustWait, held.isEmpty { fail(missedFailure) } else if restTimer == nil { awaitDelivery() }
   }
 
   /// The peer has reset its direction.
   func wasReset(_ code: UInt64) {
     loop.gathering.deliver(of: self)
     defer { connection.peerEnded(self) }
-    guard !isClosed else { return }
+    // Nothing is lost when all has come before, and who was told to stop answers with it.
+    guard !isClosed, !endReceived else { return }
     if let directions {
-      let isNews = !endDelivered
       endReading()
-      if isNews { directions.stream(self, wasResetWith: code) }
-      return
+      return directions.stream(self, wasResetWith: code)
     }
-    let failure = Failure(UV_ECONNRESET.rawValue, "QUIC stream: reset by the peer (code \(code))")
-    fail(failure)
+    fail(Failure(UV_ECONNRESET.rawValue, "QUIC stream: reset by the peer (code \(code))"))
     abandon()
   }
 
@@ -289,12 +334,27 @@ public final class QUICStream: ByteChannel {
     closeTimer?.close()
     closeTimer = nil
     guard !isClosed else { return }
-    guard let listener = delegate else {
+    guard let listener = delegate, !isAllThere else {
       missedFailure = missedFailure ?? failure
+      if delegate != nil, restTimer == nil { awaitDelivery() }
       return
     }
     end()
     listener.channel(self, failed: failure)
+  }
+
+  /// Whether the peer has sent all it wanted, and the owner has yet to take some of it.
+  private var isAllThere: Bool { endReceived && !endDelivered && directions == nil }
+
+  private func awaitDelivery() {
+    breakWriting()
+    watch(every: Self.leftoverTimeout)
+    tellDrainedLater()
+  }
+
+  /// Who waits to write may have to write before it reads.
+  private func tellDrainedLater() {
+    if wasQueued, !isClosed { loop.later { [weak self] in self?.tellDrained() } }
   }
 
   /// Both directions are over, and what was sent is acknowledged.
@@ -303,6 +363,7 @@ public final class QUICStream: ByteChannel {
     closeTimer?.close()
     closeTimer = nil
     buffer.removeAll()
+    tellDrainedLater()
     if wasClosedByPeer, endDelivered { loop.later { [weak self] in self?.failAsStopped() } }
   }
 }
