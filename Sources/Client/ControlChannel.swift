@@ -150,8 +150,9 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
     if messages.queuedBytes > Self.queueLimit { messages.channel.readStop() }
   }
 
-  /// The QUIC connection that datagram channels of this control channel's tunnels travel on; nil over TLS.
-  var datagramConnection: QUICConnection? { (messages.channel as? QUICStream)?.connection }
+  /// The QUIC connection that datagram channels of this control channel's tunnels travel on; nil over TLS, and when the
+  /// engine takes no datagrams.
+  var datagramConnection: QUICConnection? { (messages.channel as? QUICStream)?.connection.takingDatagrams }
 
   /// A datagram channel that the engine has asked for; it has not been answered yet.
   func opened(_ channel: QUICPacketChannel, for streamID: String) {

@@ -61,6 +61,10 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
     let unfinished = handshake
     handshake = nil
     unfinished?.reset()
+    if let splice, splice.dropped > 0 {
+      Log.debug("engine", "tunnel \(tunnel.id): \(splice.dropped) of \(splice.packets) packets were dropped")
+      engine.droppedPackets &+= splice.dropped
+    }
     splice = nil
     idle?.close()
     idle = nil

@@ -65,8 +65,9 @@ final class ControlSession: Session, MessageChannelDelegate {
 
   func send(_ message: Message) { messages.send(message) }
 
-  /// The QUIC connection that datagram channels of this client's tunnels travel on; nil over TLS.
-  var datagramConnection: QUICConnection? { (messages.channel as? QUICStream)?.connection }
+  /// The QUIC connection that datagram channels of this client's tunnels travel on; nil over TLS, and when the client takes
+  /// no datagrams.
+  var datagramConnection: QUICConnection? { (messages.channel as? QUICStream)?.connection.takingDatagrams }
 
   /// The client has agreed to a datagram channel: each side tells the other of its end. Without control channel the
   /// connection's end is that of the channel.

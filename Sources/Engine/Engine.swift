@@ -32,6 +32,8 @@ public final class Engine: LoopChild {
 
   /// Datagrams of published quic tunnels that did not get through, of connections that have ended.
   var droppedDatagrams: UInt64 = 0
+  /// Packets of other datagram tunnels, of channels that have ended.
+  var droppedPackets: UInt64 = 0
 
   /// Tries to find a port that is free for TCP and UDP.
   private static let portAttempts = 16

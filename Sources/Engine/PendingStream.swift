@@ -24,6 +24,8 @@ final class PendingStream {
   private weak var queue: StreamRequests?
   /// Where packets of a tunnel arrive that come as datagrams, maybe before the owner's answer.
   private var datagrams: QUICPacketChannel?
+  /// Whether the owner was asked for a channel of datagrams and may still agree: no stream comes that could be refused.
+  private(set) var mayBeAgreedLate = false
 
   init(
     _ tunnel: Tunnel, source: SocketAddress?, queue: StreamRequests, timeout milliseconds: UInt64,
@@ -33,7 +35,10 @@ final class PendingStream {
     self.source = source
     self.queue = queue
     self.completion = completion
-    timer = LoopTimer(tunnel.owner.engine.loop, after: milliseconds) { [self] in fail(.timeout) }
+    timer = LoopTimer(tunnel.owner.engine.loop, after: milliseconds) { [self] in
+      mayBeAgreedLate = datagrams != nil
+      fail(.timeout)
+    }
   }
 
   /// Whether the consumer has gone meanwhile.

@@ -46,7 +46,7 @@ enum PrivateDial {
   private static func serveDatagrams(_ tunnel: Tunnel, _ dialer: ByteChannel, _ engine: Engine) throws(Refusal) {
     let id = RandomHex.text(bytes: 12)
     guard tunnel.takesDatagrams, tunnel.owner.datagramConnection != nil,
-      let connection = (dialer as? QUICStream)?.connection, connection.maximumDatagram > 0,
+      let connection = (dialer as? QUICStream)?.connection.takingDatagrams,
       let channelID = DatagramChannelID(streamID: id),
       let channel = try? connection.datagramChannels.open(channelID)
     else { throw Refusal(.invalidRequest, "QUIC datagrams are not available for this tunnel.") }

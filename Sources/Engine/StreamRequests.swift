@@ -9,11 +9,15 @@ final class StreamRequests {
   static let outstandingLimit = 64
   /// How many wait behind them.
   static let waitingLimit = 1024
+  /// How many channels are remembered that the client may still agree to when nobody wants them any more.
+  private static let lateLimit = 1024
 
   private let broker: StreamBroker
   private weak var owner: ControlSession?
   private var outstanding: [String: PendingStream] = [:]
   private var waiting: [PendingStream] = []
+  /// Channels of datagrams that the client did not agree to in time, the oldest first.
+  private var late: [String] = []
   private var isClosed = false
 
   init(_ broker: StreamBroker, _ owner: ControlSession) {
@@ -45,12 +49,21 @@ final class StreamRequests {
   /// The client has answered on its control channel. Where a stream comes, success says nothing new: it may come before or
   /// after the stream.
   func answered(_ response: ProxyConnRsp) {
-    guard let stream = outstanding[response.streamID] else { return }
+    guard let stream = outstanding[response.streamID] else { return answeredLate(response) }
     if let error = response.error {
       stream.fail(.refused(error))
     } else {
       stream.agreed()
     }
+  }
+
+  /// A stream that comes late is refused when it comes. For a channel of datagrams the answer is all there is, and the client
+  /// has handed it to an application that would wait for packets for ever.
+  private func answeredLate(_ response: ProxyConnRsp) {
+    guard let index = late.firstIndex(of: response.streamID) else { return }
+    late.remove(at: index)
+    guard response.error == nil else { return }
+    owner?.send(.datagramChannelClose(DatagramChannelClose(streamID: response.streamID)))
   }
 
   /// A tunnel is closed: its streams do not come any more.
@@ -73,6 +86,10 @@ final class StreamRequests {
 
   func settled(_ stream: PendingStream) {
     if outstanding.removeValue(forKey: stream.id) != nil {
+      if stream.mayBeAgreedLate {
+        if late.count >= Self.lateLimit { late.removeFirst() }
+        late.append(stream.id)
+      }
       broker.forget(stream)
       sendWaiting()
     } else {

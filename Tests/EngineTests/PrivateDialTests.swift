@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import RstreamNet
 import RstreamWire
+import TestSupport
 import Testing
 
 @testable import RstreamEngine
@@ -50,6 +51,39 @@ import Testing
       $0.type = "datagram"
       $0.datagramGuaranteedDelivery = guaranteed
     }
+  }
+
+  /// Frames on the dialer's side, QUIC datagrams on the owner's, which are shorter.
+  @Test func countsWhatIsDroppedOnTheWay() throws {
+    let harness = try Harness(["quic.enabled": "true"])
+    let address = SocketAddress(.v4(0x7F00_0001), port: UInt16(try #require(harness.engine.port(of: "quic"))))
+    let socket = try QUICSocket(harness.loop, to: address)
+    let recorder = QUICRecorder()
+    let connection = try QUICConnection(
+      client: QUICPair.credentials(), over: socket, local: socket.address, remote: address, serverName: "localhost",
+      alpn: ["rstrm/1"], harness.loop)
+    connection.delegate = recorder
+    harness.run("a handshake") { recorder.isOpen }
+    let agent = WirePeer(try #require(try connection.openStream()), harness)
+    agent.openControl()
+    guard case .openControlChannelRsp = agent.next() else { throw Harness.HarnessError.refused }
+    let tunnel = try datagramTunnel(agent)
+    let dialing = try harness.wire()
+    dialing.sendStreamReq(tunnel.id ?? "")
+    let request = try agent.nextRequest()
+    agent.send(.proxyConnRsp(ProxyConnRsp(streamID: request.streamID)))
+    let consumer = dialing.detach()
+    for size in [20_000, 4, 60_000, 4] {
+      consumer.channel.write([0, 0, UInt8(size >> 8), UInt8(size & 255)] + [UInt8](repeating: 7, count: size))
+    }
+    harness.run("two packets") { recorder.datagrams.count == 2 }
+    #expect(recorder.datagrams.map(\.count) == [16, 16])
+    #expect(Metrics.text(of: harness.engine).contains("\nrstream_engine_packets_dropped_total 0\n"))
+    consumer.channel.close()
+    #expect(agent.next() == .datagramChannelClose(DatagramChannelClose(streamID: request.streamID)))
+    #expect(Metrics.text(of: harness.engine).contains("\nrstream_engine_packets_dropped_total 2\n"))
+    connection.close()
+    harness.finish()
   }
 
   @Test(arguments: [true, false], [nil, true])

@@ -176,6 +176,49 @@ def test_channels_are_refused_where_they_cannot_be(quic_client, tls_client, name
     assert near.expect("stream_rsp").error.code == 2000
 
 
+def test_a_channel_that_is_agreed_to_too_late_is_closed(start_engine, name):
+    """The dialer has been refused by then, and the owner would wait for its packets for ever."""
+    engine = start_engine(settings={"timeouts.stream_request_seconds": "1"})
+    owner, other = engine.quic_client(), engine.quic_client()
+    control = owner_of(owner, name)
+    requests = []
+    for _ in range(2):
+        stream = other.ask_for_channel(name)
+        requests.append(control.next_request())
+        with pytest.raises(wire.Refused):
+            other.dialed_channel(stream)
+    # One that is refused late needs no more words.
+    control.send(wire.proxy_conn_rsp(requests[0].stream_id, error=(6000, "late")))
+    control.send(wire.proxy_conn_rsp(requests[1].stream_id))
+    assert control.expect("datagram_channel_close").stream_id == requests[1].stream_id
+    control.send(wire.proxy_conn_rsp(requests[1].stream_id))
+    bounces(*join(other, owner, control, name)[:2])
+    assert control.is_open and len(control.received("datagram_channel_close")) == 1
+
+
+def test_an_owner_that_takes_no_datagrams_is_asked_for_a_stream(engine, quic_client, name):
+    owner = engine.quic_client(max_datagram_frame_size=None)
+    control = owner_of(owner, name)
+    with pytest.raises(wire.Refused) as refused:
+        quic_client.dialed_channel(quic_client.ask_for_channel(name))
+    assert refused.value.code == 2000
+    near = quic_client.connect()
+    near.send(wire.stream_req(name, True))
+    crosses(near, control.accept())
+
+
+def test_our_client_brings_a_stream_where_the_engine_takes_no_datagrams(start_quic_engine, forward, udp_echo):
+    engine = start_quic_engine(datagrams=False)
+    arguments = ["--config-set", "transport.mode=quic", "--no-publish", "--udp"]
+    agent = forward(engine, udp_echo.address, "agent", arguments, online=False)
+    control = engine.accept_control()
+    tunnel = control.grant_tunnel(type="datagram")
+    agent.wait_line(status="online")
+    far = control.open_stream(tunnel.id.value)
+    far.send_packets(b"packet")
+    assert far.receive_packet() == b"PACKET"
+
+
 # -- our programs ----------------------------------------------------------------------------------------------------
 
 

@@ -59,6 +59,10 @@ final class Metrics: HTTPHandler {
       "quic_datagrams_dropped_total", "counter",
       "Datagrams of published quic tunnels that were too large or too many, once their connections have ended.",
       [("", engine.droppedDatagrams)])
+    metric(
+      "packets_dropped_total", "counter",
+      "Packets of other datagram tunnels that were too large or too many, once their channels have ended.",
+      [("", engine.droppedPackets)])
     return text
   }
 }

@@ -24,8 +24,12 @@ public final class PacketSplice: PacketChannelDelegate {
     b.readStart()
   }
 
-  /// Packets that one side had no room for.
-  public var dropped: UInt64 { a.counters.droppedSending &+ b.counters.droppedSending }
+  /// Packets that one side had no room for, or could not carry.
+  public var dropped: UInt64 { Self.dropped(a.counters) &+ Self.dropped(b.counters) }
+
+  private static func dropped(_ counters: PacketCounters) -> UInt64 {
+    counters.droppedSending &+ counters.droppedReceiving
+  }
 
   /// Ends both sides at once.
   public func cut() {

@@ -18,6 +18,9 @@ extension QUICConnection {
     return max(0, min(packet - Self.overhead - id, Int(clamping: allowed) - 3))
   }
 
+  /// The connection, unless the peer takes no datagrams.
+  public var takingDatagrams: QUICConnection? { maximumDatagram > 0 ? self : nil }
+
   /// Sends a datagram. False when it is larger than `maximumDatagram`: it is dropped and counted. When too many wait the
   /// oldest is dropped.
   @discardableResult
