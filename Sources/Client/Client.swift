@@ -185,6 +185,19 @@ public final class Client: LoopChild {
   /// What engine and control plane are shown, and may repeat.
   var secrets: Secrets { Secrets([settings.token] + settings.headers.headers.map(\.value)) }
 
+  /// What others are told of failures that have ended a packet channel here, and what theirs are called here.
+  var channelWords: DatagramChannelSignal.Words {
+    let secrets = self.secrets
+    return DatagramChannelSignal.Words(
+      of: { PeerError(.serviceUnavailable, secrets.hidden(in: $0.message)) },
+      heard: { error in
+        let text = secrets.hidden(in: error.message ?? "no reason given")
+        return Failure(
+          ErrorCode.engine, "packet channel: the other side has ended it: \(text) (code \(error.code.rawValue))",
+          engineCode: error.code.rawValue)
+      })
+  }
+
   /// Who this client is; `token` is the client's own or a stream's secret.
   func details(token: String?) -> ClientDetails { identity.details(token: token) }
 }

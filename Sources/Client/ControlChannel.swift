@@ -157,25 +157,26 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
   /// A datagram channel that the engine has asked for; it has not been answered yet.
   func opened(_ channel: QUICPacketChannel, for streamID: String) {
     datagramChannels[streamID] = channel
-    channel.onClose = { [weak self] in self?.forgetChannel(streamID) }
+    channel.onClose = { [weak self] _ in self?.forgetChannel(streamID) }
   }
 
   /// The request was answered with success: from now on the engine is told of the channel's end, once.
   func tellEnd(of channel: QUICPacketChannel, for streamID: String) {
     guard !channel.isClosed else {
       // The engine's own word for it is not answered.
-      if !channel.isClosedByPeer { sendEnd(ofChannel: streamID) }
+      if !channel.isClosedByPeer { sendEnd(ofChannel: streamID, channel.reason) }
       return
     }
-    channel.onClose = { [weak self] in
+    channel.onClose = { [weak self] failure in
       guard self?.forgetChannel(streamID) != nil else { return }
-      self?.sendEnd(ofChannel: streamID)
+      self?.sendEnd(ofChannel: streamID, failure)
     }
   }
 
-  private func sendEnd(ofChannel streamID: String) {
+  private func sendEnd(ofChannel streamID: String, _ failure: Failure?) {
     guard state == .open else { return }
-    messages.send(.datagramChannelClose(DatagramChannelClose(streamID: streamID)))
+    let error = failure.map(client.channelWords.of)
+    messages.send(.datagramChannelClose(DatagramChannelClose(streamID: streamID, error: error)))
   }
 
   @discardableResult
@@ -290,7 +291,7 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
       }
       incoming.open(request)
     case .datagramChannelClose(let end):
-      forgetChannel(end.streamID)?.peerClosed()
+      forgetChannel(end.streamID)?.peerClosed(end.trouble.map(client.channelWords.failure))
     case .serverMessage(let message):
       Log.info("control", "the engine says: \(client.secrets.hidden(in: message.message))")
     default:

@@ -63,7 +63,7 @@ final class DatagramDial: ClientOperation<DatagramDial.Outcome> {
         throw .brokenProtocol(attempt, "the engine's stream id does not name a datagram channel")
       }
       let channel = try stream.connection.datagramChannels.open(id)
-      channel.attachment = DatagramChannelSignal(channel, messages)
+      channel.attachment = DatagramChannelSignal(channel, messages, streamID: streamID, client.channelWords)
       finish(.success(.channel(channel, id: streamID)))
     } catch {
       messages.reset()

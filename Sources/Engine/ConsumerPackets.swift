@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import RstreamNet
+import RstreamWire
 
 /// A consumer's packet channel that is joined with one of a tunnel: first it waits for the owner, then packets go both
 /// ways until one side ends.
@@ -121,6 +122,18 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
     if let idleTimeout {
       idle = IdleDeadline(engine.loop, after: idleTimeout, progress: { splice.packets }, { splice.close(nil) })
     }
+  }
+
+  /// What each side of a channel is told of the other's failures. What a client has said is passed on; all else, addresses
+  /// for example, is between the engine and that client.
+  static var words: DatagramChannelSignal.Words {
+    DatagramChannelSignal.Words(
+      of: { failure in
+        failure.code == ErrorCode.engine
+          ? PeerError(PeerError.Code(rawValue: failure.engineCode), failure.message)
+          : PeerError(.serviceUnavailable, "The other side of the packet channel was lost.")
+      },
+      heard: { Failure(ErrorCode.engine, $0.message ?? "no reason given", engineCode: $0.code.rawValue) })
   }
 
   // MARK: The consumer while it waits

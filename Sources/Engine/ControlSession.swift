@@ -73,9 +73,10 @@ final class ControlSession: Session, MessageChannelDelegate {
   /// connection's end is that of the channel.
   func opened(_ channel: QUICPacketChannel, for streamID: String) {
     datagramChannels[streamID] = channel
-    channel.onClose = { [weak self] in
+    channel.onClose = { [weak self] failure in
       guard let self, datagramChannels.removeValue(forKey: streamID) != nil, isOpen else { return }
-      send(.datagramChannelClose(DatagramChannelClose(streamID: streamID)))
+      let error = failure.map(ConsumerPackets.words.of)
+      send(.datagramChannelClose(DatagramChannelClose(streamID: streamID, error: error)))
     }
   }
 
@@ -125,7 +126,8 @@ final class ControlSession: Session, MessageChannelDelegate {
     case .openTunnelReq(let request): openTunnel(request)
     case .closeTunnelReq(let request): closeTunnel(request.tunnelID)
     case .proxyConnRsp(let response): requests.answered(response)
-    case .datagramChannelClose(let end): datagramChannels.removeValue(forKey: end.streamID)?.peerClosed()
+    case .datagramChannelClose(let end):
+      datagramChannels.removeValue(forKey: end.streamID)?.peerClosed(end.trouble.map(ConsumerPackets.words.failure))
     case .closeControlChannelReq:
       send(.closeControlChannelRsp(CloseControlChannelRsp()))
       end("it said so")

@@ -50,12 +50,12 @@ enum PrivateDial {
       let channelID = DatagramChannelID(streamID: id),
       let channel = try? connection.datagramChannels.open(channelID)
     else { throw Refusal(.invalidRequest, "QUIC datagrams are not available for this tunnel.") }
-    let signal = DatagramChannelSignal(channel, over: dialer)
+    let signal = DatagramChannelSignal(channel, over: dialer, streamID: id, ConsumerPackets.words)
     channel.attachment = signal
     ConsumerPackets.open(tunnel, for: channel, engine) { [weak signal] result in
       switch result {
-      case .success: signal?.send(.streamRsp(StreamRsp(.streamID(id))))
-      case .failure(let failure): signal?.send(.streamRsp(StreamRsp(.error(failure.peerError))))
+      case .success: signal?.answer(.streamID(id))
+      case .failure(let failure): signal?.answer(.error(failure.peerError))
       }
     }
   }

@@ -206,6 +206,9 @@ public struct DatagramChannelClose: Equatable, Sendable {
     self.streamID = streamID
     self.error = error
   }
+
+  /// What was wrong, unless the channel was closed in order: an error that says nothing is none.
+  public var trouble: PeerError? { error == PeerError() ? nil : error }
 }
 
 extension DatagramChannelClose: ProtoMessage {

@@ -38,13 +38,16 @@ struct DatagramChannelTests {
     }
     #expect(far.counters.droppedReceiving == 6)
     var ends = 0
-    near.onClose = { ends += 1 }
+    near.onClose = {
+      #expect($0 == nil)
+      ends += 1
+    }
     near.close()
     near.close()
     #expect(ends == 1)
     #expect(near.send([1]) == .closed)
     // What has arrived is delivered before the peer's end is told, which is not answered.
-    far.onClose = { ends += 1 }
+    far.onClose = { _ in ends += 1 }
     far.peerClosed()
     far.peerClosed()
     #expect(far.isClosedByPeer && !far.isClosed && far.send([1]) == .closed)
@@ -68,6 +71,28 @@ struct DatagramChannelTests {
     pair.close()
   }
 
+  @Test func tellsWhatHasEndedIt() throws {
+    let pair = try QUICPair(TestLoop())
+    let (client, server) = try pair.connected(QUICRecorder())
+    let id = try #require(DatagramChannelID(streamID: "00112233445566778899aabb"))
+    let near = try client.datagramChannels.open(id)
+    let far = try server.datagramChannels.open(id)
+    var told: Failure?
+    near.onClose = { told = $0 }
+    near.reset(because: Failure(-5, "it broke"))
+    #expect(told?.code == -5 && near.reason?.message == "it broke")
+    let recorder = PacketRecorder()
+    far.delegate = recorder
+    far.readStart()
+    #expect(near.send([1]) == .closed)
+    [UInt8]([0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xAA, 0xBB, 7]).withUnsafeBytes {
+      server.datagramChannels.received($0)
+    }
+    far.peerClosed(Failure(-6, "there"))
+    #expect(recorder.packets == [[7]] && recorder.failure?.code == -6 && !recorder.isEnded)
+    pair.close()
+  }
+
   @Test func tellsThePeerOfItsEndBehindItsPackets() throws {
     let pair = try QUICPair(TestLoop())
     let (client, _) = try pair.connected(QUICRecorder())
@@ -75,7 +100,7 @@ struct DatagramChannelTests {
     let channel = try client.datagramChannels.open(id)
     let before = client.datagramsSent
     var sent: [UInt64] = []
-    channel.onClose = { sent.append(client.datagramsSent - before) }
+    channel.onClose = { _ in sent.append(client.datagramsSent - before) }
     for _ in 0..<3 { #expect(channel.send([1, 2, 3]) == .taken) }
     channel.close()
     // Its id may be used again at once, by a channel whose packets nobody waits for.

@@ -137,6 +137,44 @@ static void packets(struct world *world, const char *owner_transport, const char
   close_client(world, owner);
 }
 
+struct end {
+  bool told;
+  int code;
+  char message[256];
+};
+
+static void take_end(rstream_packets *packets, const uint8_t *packet, size_t len, const rstream_error *error,
+                     void *data) {
+  struct end *end = data;
+  (void)packets, (void)len;
+  if (packet) return;
+  end->told = true;
+  end->code = rstream_error_code(error);
+  if (error) snprintf(end->message, sizeof end->message, "%s", rstream_error_message(error));
+}
+
+/* Where packets are forwarded to nobody is: the dialer is told why its channel ends. */
+static void reasons(struct world *world) {
+  rstream_client *owner = client_over(world, "quic"), *dialer = client_over(world, "quic");
+  rstream_tunnel *tunnel = publish(world, owner, "datagram", NULL);
+  CHECK_INT(rstream_tunnel_forward(tunnel, "127.0.0.1:1", NULL, NULL, NULL), 0);
+  rstream_packets *channel = NULL;
+  CHECK_INT(rstream_client_dial_packets(dialer, "path", on_dial, &channel), 0);
+  RUN_UNTIL(world, channel);
+  struct end end = {0};
+  CHECK_INT(rstream_packets_read_start(channel, take_end, &end), 0);
+  while (!end.told) {
+    int status = rstream_packets_send(channel, "x", 1, NULL);
+    CHECK(status == 0 || status == UV_EPIPE || status == RSTREAM_EENGINE);
+    run_idle(world->loop, 5);
+  }
+  CHECK_INT(end.code, RSTREAM_EENGINE);
+  CHECK(strstr(end.message, "refused") != NULL);
+  CHECK_INT(rstream_packets_close(channel, NULL, NULL), 0);
+  close_client(world, dialer);
+  close_client(world, owner);
+}
+
 int main(void) {
   struct world world;
   world_begin(&world);
@@ -146,6 +184,7 @@ int main(void) {
   packets(&world, "quic", "tls", NULL, "stream", "quic-datagram");
   packets(&world, "quic", "quic", NULL, "quic-datagram", "quic-datagram");
   packets(&world, "quic", "quic", "true", "stream", "stream");
+  reasons(&world);
   world_end(&world);
   return 0;
 }

@@ -122,11 +122,41 @@ def test_owner_ends_a_channel(engine, quic_client, name):
     near, far, stream = join(other, quic_client, control, name)
     bounces(near, far)
     control.send(wire.datagram_channel_close(far.stream_id))
-    try:
-        assert stream.expect("datagram_channel_close").stream_id == near.stream_id
-    except wire.Closed:
-        pass  # the end of the stream tells it as well
-    assert control.is_open
+    end = stream.expect("datagram_channel_close")
+    assert end.stream_id == near.stream_id and not end.HasField("error")
+    stream.expect_end()
+    assert control.is_open and control.received("datagram_channel_close") == []
+
+
+def test_what_has_ended_a_channel_is_passed_on(engine, quic_client, name):
+    """In both directions; an owner that was lost is told of as well, but not where it was."""
+    other = engine.quic_client()
+    control = owner_of(quic_client, name)
+    near, far, stream = join(other, quic_client, control, name)
+    control.send(wire.datagram_channel_close(far.stream_id, error=(6000, "the service is gone")))
+    end = stream.expect("datagram_channel_close")
+    assert (end.error.code, end.error.message.value) == (6000, "the service is gone")
+    stream.expect_end()
+    near, far, stream = join(other, quic_client, control, name)
+    stream.send(wire.datagram_channel_close(near.stream_id, error=(9000, "no more")))
+    end = control.expect("datagram_channel_close")
+    assert (end.stream_id, end.error.code, end.error.message.value) == (far.stream_id, 9000, "no more")
+    stream.expect_end()
+    near, far, stream = join(other, quic_client, control, name)
+    quic_client.connection.end()
+    end = stream.expect("datagram_channel_close")
+    assert end.stream_id == near.stream_id and end.error.code == 6000 and "127.0.0.1" not in end.error.message.value
+    stream.expect_end()
+
+
+def test_a_refused_dialer_hears_of_no_channel(engine, quic_client, name):
+    other = engine.quic_client()
+    control = owner_of(quic_client, name)
+    stream = other.ask_for_channel(name)
+    request = control.next_request()
+    control.send(wire.proxy_conn_rsp(request.stream_id, error=(6000, "not now")))
+    assert stream.expect("stream_rsp").error.code == 6000
+    stream.expect_end()
 
 
 def test_owner_over_quic_and_dialer_over_tls(quic_client, tls_client, name):

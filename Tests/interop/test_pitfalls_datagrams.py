@@ -242,6 +242,7 @@ def test_pitfall_52_channels_outlive_the_control_channel(engine, client, control
     crosses(near, far, b"without control channel")
     # The connection's end is theirs.
     far.connection.end()
+    assert stream.expect("datagram_channel_close").error.code == 6000
     stream.expect_end()
 
 

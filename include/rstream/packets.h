@@ -68,8 +68,8 @@ RSTREAM_API int rstream_tunnel_listen_packets(rstream_tunnel *tunnel, rstream_pa
  * @param packets  the packet channel that is read
  * @param packet   the packet, borrowed for the call; not NULL for an empty packet, NULL at the end
  * @param len      its length, 0..65535
- * @param error    at the end: what has broken the channel (UV_ECONNRESET...), or NULL when the other side closed it;
- *                 the channel still has to be closed
+ * @param error    at the end: what has broken the channel (UV_ECONNRESET..., or RSTREAM_EENGINE with what the other side
+ *                 says of it), or NULL when the other side closed it; the channel still has to be closed
  */
 typedef void (*rstream_packet_cb)(rstream_packets *packets, const uint8_t *packet, size_t len,
                                   const rstream_error *error, void *data);

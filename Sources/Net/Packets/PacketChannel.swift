@@ -66,8 +66,8 @@ public class PacketChannel: Deferred {
 
   /// What arrived while nobody read and could not be left where it came from.
   private final var arrived = PacketQueue()
-  /// The source has ended, which is told when what has arrived is delivered.
-  private final var isEnding = false
+  /// How the source has ended, which is told when what has arrived is delivered.
+  private final var ending: End?
   /// How the channel has ended while nobody was there to be told.
   private final var untold: End?
   private final var isDeferred = false
@@ -125,6 +125,9 @@ public class PacketChannel: Deferred {
   /// Ends at once.
   public func reset() { close() }
 
+  /// The same for a reason that the other side is told where there is a way to.
+  public func reset(because failure: Failure) { reset() }
+
   // MARK: For the kinds of channels
 
   /// Sends a packet that is not too long, or queues it.
@@ -175,15 +178,20 @@ public class PacketChannel: Deferred {
 
   final func dropArrived() { arrived.removeAll() }
 
-  /// The other side has ended the channel: nothing arrives any more, and what has arrived is still delivered.
-  final func sourceEnded() {
-    isEnding = true
+  /// The other side has ended the channel, because of a failure maybe: nothing arrives any more, and what has arrived is
+  /// still delivered.
+  final func sourceEnded(_ failure: Failure?) {
+    ending = failure.map { .failed($0) } ?? .closed
     tellEnd()
   }
 
   private final func tellEnd() {
-    guard isEnding, arrived.isEmpty, !isClosed else { return }
-    tellEnded(finish())
+    guard let ending, arrived.isEmpty, !isClosed else { return }
+    let listener = finish()
+    switch ending {
+    case .closed: tellEnded(listener)
+    case .failed(let failure): tell(failure, listener)
+    }
   }
 
   /// Tells that the other side has ended the channel; when nobody is there to be told, whoever comes.

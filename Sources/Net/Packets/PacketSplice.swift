@@ -71,7 +71,7 @@ public final class PacketSplice: PacketChannelDelegate {
   }
 
   public func packetChannel(_ channel: PacketChannel, failed failure: Failure) {
-    other(channel).reset()
+    other(channel).reset(because: failure)
     finish(failure)
   }
 

@@ -4,11 +4,14 @@
 /// dropped and counted.
 public final class QUICPacketChannel: PacketChannel {
   public let id: DatagramChannelID
-  /// Called once, when this side ends the channel: the peer is to be told elsewhere.
-  public var onClose: (() -> Void)?
+  /// Called once, when this side ends the channel, because of a failure maybe: the peer is to be told elsewhere.
+  public var onClose: ((Failure?) -> Void)?
 
   /// Whether the channel ends because the peer or the connection has.
   public private(set) var isClosedByPeer = false
+
+  /// Why this side has ended the channel, when it was not in order.
+  public private(set) var reason: Failure?
 
   private let connection: QUICConnection
   private weak var channels: DatagramChannels?
@@ -44,16 +47,22 @@ public final class QUICPacketChannel: PacketChannel {
     let report = onClose
     onClose = nil
     // The peer looks for no more datagrams once it knows.
-    if let report { connection.afterDatagrams(report) }
+    if let report { connection.afterDatagrams { [reason] in report(reason) } }
   }
 
-  /// The peer has said that the channel is over.
-  public func peerClosed() {
+  public override func reset(because failure: Failure) {
+    guard !isClosed else { return }
+    reason = failure
+    close()
+  }
+
+  /// The peer has said that the channel is over, and why when something was wrong.
+  public func peerClosed(_ failure: Failure? = nil) {
     guard !isClosed, !isClosedByPeer else { return }
     isClosedByPeer = true
     channels?.remove(self)
     onClose = nil
-    sourceEnded()
+    sourceEnded(failure)
   }
 
   func connectionEnded(_ failure: Failure) {

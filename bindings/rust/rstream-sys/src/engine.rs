@@ -14,7 +14,7 @@
 //! | engine.workspace_id | - | its workspace's id, for the same |
 //! | tls.enabled | true | the TLS listener: protocol, API and published tunnels |
 //! | tls.listen_addr | :443 | host:port, \[v6\]:port or :port; port 0 picks a free one |
-//! | quic.enabled | true | the QUIC listener: protocol and published quic tunnels |
+//! | quic.enabled | true | the QUIC listener: protocol, API over HTTP/3, published quic tunnels |
 //! | quic.listen_addr | (tls) | its address; the TLS listener's, with the same port number, when unset |
 //! | quic.retry | auto | when clients prove their address first: auto (many handshakes), always, never |
 //! | quic.congestion_control | cubic | cubic or bbr |

@@ -41,8 +41,8 @@ pub type rstream_packets_cb =
 /// - `packets`: the packet channel that is read
 /// - `packet`: the packet, borrowed for the call; not NULL for an empty packet, NULL at the end
 /// - `len`: its length, 0..65535
-/// - `error`: at the end: what has broken the channel (UV_ECONNRESET...), or NULL when the other side closed it;
-///   the channel still has to be closed
+/// - `error`: at the end: what has broken the channel (UV_ECONNRESET..., or RSTREAM_EENGINE with what the other
+///   side says of it), or NULL when the other side closed it; the channel still has to be closed
 pub type rstream_packet_cb = Option<
     unsafe extern "C" fn(
         packets: *mut rstream_packets,
