@@ -83,6 +83,7 @@ public final class TLSContext {
     if !settings.isDatagram { keepSessions() }
     if verifiesPeer {
       SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nil)
+      acceptIntermediateAnchors()
       guard rstream_tls_trust_system(raw) == 1 else { throw Self.failure("make a TLS context") }
       if let file = settings.caFile, SSL_CTX_load_verify_locations(raw, file, nil) != 1 {
         throw Self.failure("read CA certificates from \(file)")
@@ -93,6 +94,11 @@ public final class TLSContext {
     case .files(let certificate, let key): try load(certificate, key)
     case .text(let certificate, let key): try load(certificateText: certificate, keyText: key)
     }
+  }
+
+  /// A certificate that is trusted needs nobody above it, over QUIC neither.
+  private func acceptIntermediateAnchors() {
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(raw), UInt(X509_V_FLAG_PARTIAL_CHAIN))
   }
 
   private func keepSessions() {
@@ -138,6 +144,7 @@ public final class TLSContext {
     try load(settings.certificateFile, settings.keyFile)
     if settings.requestsClientCertificate {
       SSL_CTX_set_verify(raw, SSL_VERIFY_PEER) { _, _ in 1 }
+      acceptIntermediateAnchors()
       if let file = settings.clientCAFile, SSL_CTX_load_verify_locations(raw, file, nil) != 1 {
         throw Self.failure("read the authorities of client certificates from \(file)")
       }

@@ -44,8 +44,9 @@ struct QUICConnectionTests {
     pair.close()
   }
 
-  @Test func showsAClientCertificate() throws {
-    let pair = try QUICPair(TestLoop())
+  /// Whatever authorities the server names.
+  @Test(arguments: [nil, TestCertificate.strangerFile]) func showsAClientCertificate(_ authorities: String?) throws {
+    let pair = try QUICPair(TestLoop(), clientCAFile: authorities)
     let recorder = QUICRecorder()
     let credentials = try QUICPair.credentials {
       $0.identity = .files(certificate: TestCertificate.certificateFile, key: TestCertificate.keyFile)

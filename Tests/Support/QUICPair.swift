@@ -37,11 +37,12 @@ public final class QUICPair {
 
   public init(
     _ test: TestLoop, host: String = "127.0.0.1", _ settings: QUICSettings = QUICSettings(),
-    _ limits: QUICListener.Limits = QUICListener.Limits(), secret: [UInt8]? = nil, port: UInt16 = 0
+    _ limits: QUICListener.Limits = QUICListener.Limits(), secret: [UInt8]? = nil, port: UInt16 = 0,
+    clientCAFile: String? = nil
   ) throws {
     self.test = test
     let credentials = try QUICCredentials(
-      certificateFile: TestCertificate.certificateFile, keyFile: TestCertificate.keyFile)
+      certificateFile: TestCertificate.certificateFile, keyFile: TestCertificate.keyFile, clientCAFile: clientCAFile)
     let address = try #require(SocketAddress(literal: host, port: port))
     listener = try QUICListener(
       test.loop, on: address, settings, limits, secret: secret,

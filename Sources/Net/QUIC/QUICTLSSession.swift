@@ -32,16 +32,17 @@ final class QUICTLSSession {
   /// The alert that a handshake was ended with here, when it is another than GnuTLS would have sent.
   private(set) var ownAlert: UInt8?
   private var keyLog: KeyLog?
-  /// GnuTLS looks at the name when the certificate comes.
-  private let expectedName: UnsafeMutablePointer<CChar>?
+  /// GnuTLS looks at this when the certificate comes.
+  private let expectation: PeerExpectation?
 
   /// - Parameter serverName: sent as SNI and verified; an IP literal is verified but not sent.
   init(client credentials: QUICCredentials, serverName: String, alpn: [String], keyLogFile: String?) throws(Failure) {
-    raw = try Self.make(GNUTLS_CLIENT.rawValue)
+    // A certificate is shown whatever authorities the server names, as it is over TLS.
+    raw = try Self.make(GNUTLS_CLIENT.rawValue | GNUTLS_FORCE_CLIENT_CERT.rawValue)
     anchor = Self.makeAnchor(raw)
     choose = nil
     self.serverName = serverName
-    expectedName = strdup(serverName)
+    expectation = credentials.verifiesPeer ? PeerExpectation(serverName) : nil
     self.credentials = credentials
     try prepare(ngtcp2_crypto_gnutls_configure_client_session(raw), keyLogFile)
     gnutls_credentials_set(raw, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials.raw))
@@ -49,7 +50,7 @@ final class QUICTLSSession {
     if SocketAddress(literal: serverName, port: 0) == nil, !serverName.isEmpty {
       gnutls_server_name_set(raw, GNUTLS_NAME_DNS, serverName, serverName.utf8.count)
     }
-    if credentials.verifiesPeer { gnutls_session_set_verify_cert(raw, expectedName, 0) }
+    expectation?.demand(of: raw)
   }
 
   /// - Parameter choose: asked once, when the ClientHello is there
@@ -58,7 +59,7 @@ final class QUICTLSSession {
     anchor = Self.makeAnchor(raw)
     self.choose = choose
     serverName = ""
-    expectedName = nil
+    expectation = nil
     try prepare(ngtcp2_crypto_gnutls_configure_server_session(raw), keyLogFile)
     anchor.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
     gnutls_handshake_set_hook_function(raw, GNUTLS_HANDSHAKE_CLIENT_HELLO.rawValue, GNUTLS_HOOK_PRE) {
@@ -71,7 +72,6 @@ final class QUICTLSSession {
   deinit {
     gnutls_deinit(raw)
     anchor.deallocate()
-    free(expectedName)
   }
 
   /// The connection is known only after its session.
@@ -216,6 +216,30 @@ final class QUICTLSSession {
     gnutls_alert_get_name(gnutls_alert_description_t(rawValue: UInt32(alert))).map { String(cString: $0) }
       ?? "TLS alert \(alert)"
   }
+}
+
+/// What a server's certificate has to be: for this name, and for servers.
+private final class PeerExpectation {
+  private let data = UnsafeMutablePointer<gnutls_typed_vdata_st>.allocate(capacity: 2)
+
+  init(_ serverName: String) {
+    data.initialize(repeating: gnutls_typed_vdata_st(), count: 2)
+    set(0, GNUTLS_DT_DNS_HOSTNAME, serverName)
+    set(1, GNUTLS_DT_KEY_PURPOSE_OID, GNUTLS_KP_TLS_WWW_SERVER)
+  }
+
+  deinit {
+    for index in 0..<2 { free(data[index].data) }
+    data.deallocate()
+  }
+
+  private func set(_ index: Int, _ type: gnutls_vdata_types_t, _ text: String) {
+    data[index].type = type
+    data[index].data = UnsafeMutableRawPointer(strdup(text))?.assumingMemoryBound(to: UInt8.self)
+  }
+
+  /// Outlives the session.
+  func demand(of session: OpaquePointer) { gnutls_session_set_verify_cert2(session, data, 2, 0) }
 }
 
 /// Appends secrets to a file in the format that Wireshark reads; only where the settings ask for it.

@@ -41,18 +41,19 @@ def _pem(key):
 
 
 class Authority:
-    """A certificate authority that lives in one directory."""
+    """A certificate authority that lives in one directory; its own certificate is of the authority `above`, if any."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, above=None):
         self.directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
-        name = _name("interop test authority")
+        name = _name("interop test authority" if above is None else "interop test authority below another")
+        issuer, key = (above._certificate.subject, above._key) if above else (name, self._key)
         self._certificate = (
-            _builder(name, name, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            _builder(name, issuer, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0 if above else None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
-            .sign(self._key, hashes.SHA256())
+            .sign(key, hashes.SHA256())
         )
         self.ca_file = _write(directory / "ca.pem", self._certificate.public_bytes(serialization.Encoding.PEM))
 
