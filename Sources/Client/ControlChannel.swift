@@ -228,7 +228,9 @@ public final class ControlChannel: MessageChannelDelegate, ClientMember {
     state = .ended
     closeTimer?.close()
     closeTimer = nil
-    if failure?.code == ErrorCode.controlLiveness {
+    let isLost = failure?.code == ErrorCode.controlLiveness
+    client.transport.controlEnded(messages.channel, isLost: isLost)
+    if isLost {
       // Nobody is there to receive what is queued.
       messages.reset()
     } else {

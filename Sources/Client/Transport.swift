@@ -91,6 +91,9 @@ final class Transport {
     apiContext.useIdentity(of: context)
   }
 
+  /// A control channel that this byte channel has carried is over; when it is lost, so is the connection it was on.
+  func controlEnded(_ channel: ByteChannel, isLost: Bool) { tunnels.controlEnded(channel, isLost: isLost) }
+
   /// Nobody connects any more, and what was opened has ended.
   func finish() {
     tunnels.finish()

@@ -2,6 +2,7 @@
 """The library through ctypes on a foreign loop: what happens when the caller accepts late, reads late, closes."""
 
 import asyncio
+import concurrent.futures
 import hashlib
 import threading
 import time
@@ -393,3 +394,28 @@ async def test_engine_agent_and_dialer_in_one_process(tmp_path):
         await asyncio.to_thread(engine.close)
     finally:
         await asyncio.to_thread(loop.close)
+
+
+@pytest.mark.parametrize("mode", ["tls", "quic"])
+def test_connecting_again_after_silence(loop, start_quic_engine, mode):
+    """The engine's machine has vanished; who connects again gets a new connection at once."""
+    engine = start_quic_engine()
+    settings = {
+        "engine": engine.address,
+        "transport.tls.caFile": engine.ca_file,
+        "transport.mode": mode,
+        "heartbeat.intervalMs": 1000,
+    }
+    client = Client(loop, settings)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        connecting = pool.submit(client.connect)
+        engine.accept_control(timeout_ms=1500, auto_ack=False)
+        control = connecting.result(10)
+        if mode == "quic":
+            engine.accept_quic().fall_silent()
+        assert control.ended.wait(10)
+        assert control.end_error.name == "ERR_RSTREAM_CONTROL_LIVENESS"
+        connecting = pool.submit(client.connect)
+        engine.accept_control(timeout=5)
+        connecting.result(5).close()
+    client.close()

@@ -59,6 +59,10 @@ final class AutoTransport: TunnelTransport {
     if case .success(let quic) = quic { quic.use(engine, by: path) }
   }
 
+  func controlEnded(_ channel: ByteChannel, isLost: Bool) {
+    if case .success(let quic) = quic { quic.controlEnded(channel, isLost: isLost) }
+  }
+
   func finish() {
     selection?.cancel()
     selection = nil

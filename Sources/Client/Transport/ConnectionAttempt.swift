@@ -28,6 +28,10 @@ protocol TunnelTransport: AnyObject {
   /// Goes to another engine from now on.
   func use(_ engine: ServerEndpoint, by path: NetworkPath)
 
+  /// A control channel that this byte channel has carried is over.
+  /// - Parameter isLost: nobody answers on its connection any more
+  func controlEnded(_ channel: ByteChannel, isLost: Bool)
+
   /// Nobody will connect any more, and nobody uses what was opened.
   func finish()
 }

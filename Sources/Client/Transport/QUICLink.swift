@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import RstreamNet
 
 /// The QUIC connection to one endpoint: made when the first stream is asked for, shared by all, and made anew when it is
@@ -18,30 +19,64 @@ final class QUICLink: QUICConnectionDelegate {
   private var state = State.idle
   /// Streams that wait for the connection.
   private var waiting: [QUICStreamAttempt] = []
+  /// Whose time limit the connection that is being opened has.
+  private weak var opener: QUICStreamAttempt?
+  /// Attempts that are not over, wherever they are.
+  private var attempts = 0
+  private var isRetired = false
+  private var isFinished = false
+  private var wasIdle = false
+  private var unusedToken: [UInt8]
 
+  /// - Parameter token: from an earlier connection to the same endpoint
   init(
     _ loop: Loop, to endpoint: ServerEndpoint, by path: NetworkPath, _ credentials: QUICCredentials,
-    _ settings: QUICSettings
+    _ settings: QUICSettings, token: [UInt8] = []
   ) {
     self.loop = loop
     self.endpoint = endpoint
     self.path = path
     self.credentials = credentials
     self.settings = settings
+    unusedToken = token
   }
+
+  // MARK: Asking
 
   /// Whether no stream uses or awaits the connection.
   var isIdle: Bool {
-    switch state {
-    case .idle: true
-    case .opening: false
-    case .open(let connection): !connection.hasStreams
-    }
+    guard attempts == 0 else { return false }
+    return if case .open(let connection) = state { !connection.hasStreams } else { true }
   }
+
+  /// Whether it was idle when it was asked before, and has been so since.
+  func staysIdle() -> Bool {
+    defer { wasIdle = isIdle }
+    return wasIdle && isIdle
+  }
+
+  /// Whether it has no connection and nobody wants one of it.
+  var isOver: Bool {
+    guard case .idle = state else { return false }
+    return attempts == 0
+  }
+
+  func uses(_ connection: QUICConnection) -> Bool {
+    if case .open(let current) = state { current === connection } else { false }
+  }
+
+  /// For the next connection: the server takes it for the proof that the client's address is its own.
+  var token: [UInt8] {
+    if case .open(let connection) = state, !connection.token.isEmpty { connection.token } else { unusedToken }
+  }
+
+  // MARK: Opening
 
   func openStream(
     timeout: UInt64, onStep: TunnelTransport.OnStep?, _ done: @escaping TunnelTransport.Completion
   ) -> any ConnectionAttempt {
+    attempts += 1
+    wasIdle = false
     let attempt = QUICStreamAttempt(loop, over: self, timeout: timeout, onStep: onStep, done)
     loop.later { [self] in begin(attempt) }
     return attempt
@@ -49,10 +84,11 @@ final class QUICLink: QUICConnectionDelegate {
 
   private func begin(_ attempt: QUICStreamAttempt) {
     guard !attempt.isOver else { return }
+    guard !isFinished else { return attempt.finish(.failure(givenUp)) }
     switch state {
     case .idle:
       waiting.append(attempt)
-      open(timeout: attempt.timeout)
+      open(for: attempt)
     case .opening:
       waiting.append(attempt)
     case .open(let connection):
@@ -60,11 +96,14 @@ final class QUICLink: QUICConnectionDelegate {
     }
   }
 
-  private func open(timeout: UInt64) {
+  private func open(for attempt: QUICStreamAttempt) {
+    opener = attempt
+    let token = unusedToken
+    unusedToken = []
     state = .opening(
       OutgoingQUIC(
-        loop, to: endpoint, by: path, credentials, alpn: [TLSTransport.alpn], settings, timeout: timeout,
-        onStep: { [weak self] step in self?.waiting.first?.onStep?(step) }
+        loop, to: endpoint, by: path, credentials, alpn: [TLSTransport.alpn], settings, token: token,
+        timeout: attempt.timeout, onStep: { [weak self] step in self?.waiting.first?.onStep?(step) }
       ) { [weak self] result in
         switch result {
         case .success(let connection): self?.opened(connection)
@@ -89,11 +128,15 @@ final class QUICLink: QUICConnectionDelegate {
     state = .idle
     let failed = waiting
     waiting = []
-    for attempt in failed { attempt.finish(.failure(failure)) }
+    for attempt in failed {
+      // The time that is over was the first one's; who came later has some left.
+      let hasTime = failure.code == ErrorCode.operationTimeout && attempt !== opener
+      if hasTime, attempt.mayRedial() { begin(attempt) } else { attempt.finish(.failure(failure)) }
+    }
   }
 
   private func openStream(on connection: QUICConnection, for attempt: QUICStreamAttempt) {
-    connection.openStream { [weak self] result in
+    attempt.opening = connection.openStream { [weak self] result in
       switch result {
       case .success(let stream):
         attempt.finish(.success(stream))
@@ -107,27 +150,58 @@ final class QUICLink: QUICConnectionDelegate {
   }
 
   private func drop(_ connection: QUICConnection) {
-    guard case .open(let current) = state, current === connection else { return }
-    state = .idle
+    guard uses(connection) else { return }
+    forget(connection)
     connection.close()
   }
 
-  /// Whoever has given up waits no more; a connection that nobody waits for is not made.
-  func gaveUp(_ attempt: QUICStreamAttempt) {
-    waiting.removeAll { $0 === attempt }
-    guard waiting.isEmpty, case .opening(let outgoing) = state else { return }
+  private func forget(_ connection: QUICConnection) {
+    unusedToken = token
     state = .idle
-    outgoing.cancel()
   }
 
-  /// Ends the connection once what its streams have queued has been received, and they are gone.
+  /// Whoever has ended waits no more; a connection that nobody waits for is not made.
+  func ended(_ attempt: QUICStreamAttempt) {
+    attempts -= 1
+    waiting.removeAll { $0 === attempt }
+    if waiting.isEmpty, case .opening(let outgoing) = state {
+      state = .idle
+      outgoing.cancel()
+    }
+    if isRetired { drainWhenUnused() }
+  }
+
+  // MARK: Ending
+
+  /// Nobody asks for streams any more. Those that there are, and those that were asked for, keep their connection until they
+  /// have ended.
+  func retire() {
+    isRetired = true
+    drainWhenUnused()
+  }
+
+  private func drainWhenUnused() {
+    guard attempts == 0, case .open(let connection) = state else { return }
+    connection.drain()
+  }
+
+  /// Ends the connection once what its closed streams have queued has been received. Open ones do not count.
   func finish() {
+    isFinished = true
     switch state {
     case .idle: break
     case .opening(let outgoing): outgoing.cancel()
     case .open(let connection): connection.finish()
     }
     state = .idle
+    let failed = waiting
+    waiting = []
+    let failure = givenUp
+    loop.later { for attempt in failed { attempt.finish(.failure(failure)) } }
+  }
+
+  private var givenUp: Failure {
+    Failure(-ECANCELED, "connect to \(endpoint.host):\(endpoint.port) over QUIC: the client is done with this engine")
   }
 
   // MARK: QUICConnectionDelegate
@@ -142,8 +216,7 @@ final class QUICLink: QUICConnectionDelegate {
   }
 
   func connection(_ connection: QUICConnection, ended failure: Failure) {
-    guard case .open(let current) = state, current === connection else { return }
-    state = .idle
+    if uses(connection) { forget(connection) }
   }
 }
 
@@ -151,7 +224,10 @@ final class QUICLink: QUICConnectionDelegate {
 final class QUICStreamAttempt: Attempt<ByteChannel>, ConnectionAttempt {
   let timeout: UInt64
   let onStep: TunnelTransport.OnStep?
-  private weak var link: QUICLink?
+  /// On the connection, while it is waited for.
+  fileprivate var opening: QUICStreamOpening?
+  /// Kept until there is a result.
+  private var link: QUICLink?
   private var timer: LoopTimer?
   private var hasRedialed = false
 
@@ -185,7 +261,10 @@ final class QUICStreamAttempt: Attempt<ByteChannel>, ConnectionAttempt {
   override func release() {
     timer?.close()
     timer = nil
-    link?.gaveUp(self)
-    link = nil
+    opening?.cancel()
+    opening = nil
+    let link = link
+    self.link = nil
+    link?.ended(self)
   }
 }

@@ -45,6 +45,9 @@ final class TLSTransport: TunnelTransport {
     sessions.removeAll()
   }
 
+  /// Each byte channel has had a connection to itself.
+  func controlEnded(_ channel: ByteChannel, isLost: Bool) {}
+
   /// Connections end by themselves.
   func finish() { ech.close() }
 

@@ -15,6 +15,8 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
   private let alpn: [String]
   private let settings: QUICSettings
   private let onStep: ((OutgoingConnection.Step) -> Void)?
+  /// For one connection only.
+  private var token: [UInt8]
   private var timer: LoopTimer?
   private var lookup: HostLookup?
   private var proxying: (any ProxiedOpening)?
@@ -24,13 +26,14 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
   private var firstFailure: Failure?
 
   /// - Parameters:
+  ///   - token: from an earlier connection to the same server
   ///   - milliseconds: time limit for all of it
   ///   - onStep: called as the connection comes about
   ///   - completion: with a connection it is called while its handshake ends, before anything else is told of it
   public init(
     _ loop: Loop, to endpoint: ServerEndpoint, by path: NetworkPath, _ credentials: QUICCredentials, alpn: [String],
-    _ settings: QUICSettings, timeout milliseconds: UInt64, onStep: ((OutgoingConnection.Step) -> Void)? = nil,
-    _ completion: @escaping Completion
+    _ settings: QUICSettings, token: [UInt8] = [], timeout milliseconds: UInt64,
+    onStep: ((OutgoingConnection.Step) -> Void)? = nil, _ completion: @escaping Completion
   ) {
     self.loop = loop
     self.endpoint = endpoint
@@ -41,6 +44,7 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
     // Later than this attempt's own limit, which has the better words.
     settings.handshakeTimeout = milliseconds + 1000
     self.settings = settings
+    self.token = token
     self.onStep = onStep
     super.init(completion)
     timer = LoopTimer(loop, after: milliseconds) { [self] in
@@ -132,7 +136,8 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
     do throws(Failure) {
       let connection = try QUICConnection(
         client: credentials, over: way, local: local, remote: remote, serverName: endpoint.serverName, alpn: alpn, loop,
-        settings)
+        settings, token: token)
+      token = []
       connection.delegate = self
       attempts.append(connection)
     } catch {

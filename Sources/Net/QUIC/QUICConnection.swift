@@ -50,7 +50,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   var drained: [QUICStream] = []
   var stopped: [QUICStream] = []
   var blockedStreams = 0
-  var openings: [(Result<QUICStream, Failure>) -> Void] = []
+  var openings: [QUICStreamOpening] = []
   /// Told when the peer allows more streams than it did.
   public var onStreamCredit: (() -> Void)?
   var stops: [StopSending] = []

@@ -10,14 +10,17 @@ extension QUICConnection {
   private static let keptLimit = 262_144
 
   /// Opens a stream, or waits until the peer allows one more. The completion is not called inside this call.
-  public func openStream(_ done: @escaping (Result<QUICStream, Failure>) -> Void) {
+  @discardableResult
+  public func openStream(_ done: @escaping (Result<QUICStream, Failure>) -> Void) -> QUICStreamOpening {
+    let opening = QUICStreamOpening(self, done)
     guard openings.count < Self.openingLimit else {
-      return loop.later {
-        done(.failure(Failure(-ENOBUFS, "open a QUIC stream: \(Self.openingLimit) streams wait to be opened already")))
-      }
+      let failure = Failure(-ENOBUFS, "open a QUIC stream: \(Self.openingLimit) streams wait to be opened already")
+      loop.later { opening.finish(.failure(failure)) }
+      return opening
     }
-    openings.append(done)
+    openings.append(opening)
     loop.later { [self] in openWaiting() }
+    return opening
   }
 
   /// The peer allows more streams than it did.
@@ -39,7 +42,7 @@ extension QUICConnection {
       } catch {
         result = .failure(error)
       }
-      openings.removeFirst()(result)
+      openings.removeFirst().finish(result)
     }
   }
 
@@ -67,8 +70,8 @@ extension QUICConnection {
     return add(id)
   }
 
-  /// Whether there are streams that have not ended both ways.
-  public var hasStreams: Bool { streams.contains { $0 != nil } }
+  /// Whether there are streams that have not ended both ways, and whose owners have not closed them.
+  public var hasStreams: Bool { streams.contains { stream in stream.map { !$0.isClosed } ?? false } }
 
   private func add(_ id: Int64) -> QUICStream {
     let stream = QUICStream(self, id: id)
@@ -142,7 +145,7 @@ extension QUICConnection {
       retired.append(stream)
     }
     for case let stream? in all { stream.fail(failure) }
-    for done in waiting { done(.failure(failure)) }
+    for opening in waiting { opening.finish(.failure(failure)) }
   }
 
   // MARK: Writing
