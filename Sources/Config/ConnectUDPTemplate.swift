@@ -20,20 +20,21 @@ public struct ConnectUDPTemplate: Equatable, Sendable {
     }
     host = url.host
     port = url.port
-    guard !["", "/"].contains(url.target) else {
-      target = Self.wellKnown
-      return
-    }
-    let withoutHost = Self.replace(Self.hostVariable, in: url.target, by: "")
+    let query = url.target.firstIndex(of: "?").map { url.target[$0...] } ?? ""
+    let path = url.target.dropLast(query.count)
+    // A query with variables in it is a template of the proxy's own, even without a path.
+    let isWellKnown = ["", "/"].contains(path) && !query.contains("{")
+    let template = isWellKnown ? Self.wellKnown + query : url.target
+    let withoutHost = Self.replace(Self.hostVariable, in: template, by: "")
     let constant = Self.replace(Self.portVariable, in: withoutHost, by: "")
-    guard withoutHost != url.target, constant != withoutHost else {
+    guard withoutHost != template, constant != withoutHost else {
       throw refusal("its path has to contain \(Self.hostVariable) and \(Self.portVariable)")
     }
     guard Self.isTarget(constant) else {
       throw refusal("its path holds characters or expressions that are not known")
     }
     // A query may stand without a path, an HTTP request's target may not.
-    target = url.target.hasPrefix("/") ? url.target : "/" + url.target
+    target = template.hasPrefix("/") ? template : "/" + template
   }
 
   /// The path and query to ask for.

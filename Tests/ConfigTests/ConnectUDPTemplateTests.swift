@@ -17,6 +17,13 @@ import Testing
     }
   }
 
+  @Test func keepsAQueryBehindTheWellKnownPath() throws {
+    for url in ["https://proxy?key=v&x", "https://proxy/?key=v&x"] {
+      #expect(try template(url).path(host: "edge", port: 1) == "/.well-known/masque/udp/edge/1/?key=v&x")
+    }
+    #expect(try template("https://proxy/?h={target_host}&p={target_port}").path(host: "a", port: 1) == "/?h=a&p=1")
+  }
+
   @Test func expandsAPathOfItsOwn() throws {
     #expect(
       try template("https://proxy:4443/relay?h={target_host}&p={target_port}&k=%20v").path(host: "a_b", port: 1)
