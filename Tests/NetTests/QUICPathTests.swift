@@ -70,6 +70,21 @@ struct QUICPathTests {
     pair.close()
   }
 
+  @Test func endsWithItsPath() throws {
+    let pair = try QUICPair(TestLoop())
+    let recorder = QUICRecorder()
+    let (client, _, path) = try pair.impaired(recorder)
+    let stream = try #require(try client.openStream())
+    let reader = Recorder(reading: stream)
+    path.pathEnded(Failure(ErrorCode.proxy, "the proxy has gone"))
+    for failure in [recorder.failure, reader.failure] {
+      #expect(failure?.code == ErrorCode.proxy)
+      #expect(failure?.message.contains("the proxy has gone") == true)
+    }
+    #expect(client.isEnded)
+    pair.close()
+  }
+
   @Test func validatesAddressesWithRetry() throws {
     var limits = QUICListener.Limits()
     limits.validation = .always

@@ -29,12 +29,13 @@ private final class Relay: DatagramReceiver {
 
 private final class Inside: DatagramReceiver {
   var packets: [[UInt8]] = []
-  var failure: Failure?
+  var end: Failure?
   func pathReceived(_ packet: UnsafeRawBufferPointer, ecn: UInt32, _ route: DatagramRoute) {
     packets.append(Array(packet))
   }
   func pathCanSend() {}
-  func pathFailed(_ failure: Failure) { self.failure = failure }
+  func pathFailed(_ failure: Failure) {}
+  func pathEnded(_ failure: Failure) { end = failure }
 }
 
 struct SOCKS5PathTests {
@@ -64,7 +65,7 @@ struct SOCKS5PathTests {
     test.run("an answer") { !inside.packets.isEmpty }
     #expect(inside.packets == [[UInt8](repeating: 0, count: 1200)])
     path.channelReceivedEnd(control)
-    #expect(inside.failure?.code == ErrorCode.proxy)
+    #expect(inside.end?.code == ErrorCode.proxy)
     path.close()
     server.close()
     test.close()

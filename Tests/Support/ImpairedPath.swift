@@ -67,6 +67,7 @@ public final class ImpairedPath: DatagramPath, DatagramReceiver {
 
   public func pathCanSend() { receiver?.pathCanSend() }
   public func pathFailed(_ failure: Failure) { receiver?.pathFailed(failure) }
+  public func pathEnded(_ failure: Failure) { receiver?.pathEnded(failure) }
 
   public func close() {
     receiver = nil

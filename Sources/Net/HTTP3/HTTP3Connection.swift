@@ -254,6 +254,8 @@ public final class HTTP3Connection: ByteChannelDelegate {
 
   public func channel(_ channel: ByteChannel, failed failure: Failure) {
     guard let session, !isOver, let stream = channel as? QUICStream else { return }
+    // No stream has failed by itself then.
+    guard !quic.isEnded else { return close(failure) }
     let status = nghttp3_conn_close_stream(session, stream.id, HTTP3Code.requestCancelled)
     if stream.isUnidirectional {
       unidirectional.removeAll { $0 === stream }

@@ -5,6 +5,8 @@
 final class ConnectUDP: DatagramPath, QUICConnectionDelegate, HTTP3TunnelDelegate {
   /// The context of UDP payloads (RFC 9298, section 5).
   private static let context: UInt8 = 0
+  /// What a first packet of QUIC has at least (RFC 9000, section 14.1).
+  private static let smallestPacket = 1200
 
   var receiver: (any DatagramReceiver)?
 
@@ -64,7 +66,7 @@ final class ConnectUDP: DatagramPath, QUICConnectionDelegate, HTTP3TunnelDelegat
     completion = nil
     end()
     report?(.failure(failure))
-    listener?.pathFailed(failure)
+    listener?.pathEnded(failure)
   }
 
   // MARK: DatagramPath
@@ -111,6 +113,13 @@ final class ConnectUDP: DatagramPath, QUICConnectionDelegate, HTTP3TunnelDelegat
   func tunnelOpened() {
     guard let request = tunnel?.requestStream else { return }
     header = VariableLengthInteger.encoded(UInt64(request) / 4) + [Self.context]
+    guard largestPacket >= Self.smallestPacket else {
+      return fail(
+        Failure(
+          ErrorCode.proxy,
+          "it carries no UDP: it takes QUIC datagrams of \(connection.maximumDatagram) bytes, and packets of "
+            + "\(Self.smallestPacket) need \(Self.smallestPacket + header.count)"))
+    }
     let report = completion
     completion = nil
     report?(.success(ProxiedPath(path: self, local: route.local, remote: route.remote)))

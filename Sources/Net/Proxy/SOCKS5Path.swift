@@ -65,6 +65,8 @@ final class SOCKS5Path: DatagramPath, DatagramReceiver, ByteChannelDelegate {
 
   func pathFailed(_ failure: Failure) { receiver?.pathFailed(failure) }
 
+  func pathEnded(_ failure: Failure) { ended(failure) }
+
   // MARK: ByteChannelDelegate
 
   func channel(_ channel: ByteChannel, received bytes: UnsafeRawBufferPointer) {}
@@ -82,6 +84,6 @@ final class SOCKS5Path: DatagramPath, DatagramReceiver, ByteChannelDelegate {
   private func ended(_ failure: Failure) {
     guard !isOver else { return }
     isOver = true
-    receiver?.pathFailed(failure)
+    receiver?.pathEnded(failure)
   }
 }

@@ -44,9 +44,14 @@ public protocol DatagramReceiver: AnyObject {
   func pathCanSend()
   /// What came back for an earlier packet; the path goes on.
   func pathFailed(_ failure: Failure)
+  /// The path leads nowhere any more, and is still to be closed.
+  func pathEnded(_ failure: Failure)
 }
 
 extension DatagramReceiver {
+  /// Sockets do not end by themselves.
+  public func pathEnded(_ failure: Failure) { pathFailed(failure) }
+
   public func pathReceived(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute) {
     guard size > 0 else { return }
     var rest = packets

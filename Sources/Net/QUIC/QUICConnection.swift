@@ -311,6 +311,14 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     }
   }
 
+  public func pathEnded(_ failure: Failure) {
+    switch state {
+    case .handshaking, .open: end(Failure(failure.code, "\(description): lost: \(failure.message)"))
+    case .closing: release()
+    case .ended: break
+    }
+  }
+
   private func readFailed(_ status: Int32, _ route: DatagramRoute) {
     switch status {
     case NGTCP2_ERR_DRAINING:

@@ -36,10 +36,11 @@ def proxy_settings(connection, extended_connect=True, datagrams=True):
 
 class ConnectUDPProxy(Closing):
     """Carries UDP to wherever it is asked to, names being this machine. `requests` are the headers it was sent; `carried`
-    counts datagrams towards the target and back.
+    counts datagrams towards the target and back, `largest` has their largest payloads.
 
     What it does differently on request: `extended_connect` and `datagrams` False (neither is announced), `status` (its
-    answer), `certificate` (another one), `drop` (carries nothing).
+    answer), `certificate` (another one), `drop` (carries nothing), `max_datagram_frame_size` (less than all; None for no
+    QUIC datagrams, whatever its HTTP/3 settings say), `port` (a certain one).
     """
 
     def __init__(
@@ -51,9 +52,12 @@ class ConnectUDPProxy(Closing):
         datagrams=True,
         status=200,
         drop=False,
+        max_datagram_frame_size=quic.MAX_DATAGRAM_FRAME,
+        port=0,
     ):
         self.requests = []
         self.carried = [0, 0]
+        self.largest = [0, 0]
         self.status = status
         self.drop = drop
         self._settings = {"extended_connect": extended_connect, "datagrams": datagrams}
@@ -62,7 +66,9 @@ class ConnectUDPProxy(Closing):
             certificate or authority.issue(*names),
             ["h3"],
             on_event=self._event,
+            port=port,
             max_datagram_size=_PACKET,
+            max_datagram_frame_size=max_datagram_frame_size,
         )
         self.port = self._server.port
         self.url = f"https://{names[0]}:{self.port}"
@@ -98,7 +104,23 @@ class ConnectUDPProxy(Closing):
         # The context id: 0 are UDP payloads.
         if datagram[:1] == b"\0" and not self.drop:
             self.carried[0] += 1
+            self.largest[0] = max(self.largest[0], len(datagram) - 1)
             flow.send(datagram[1:])
+
+    def end_tunnels(self, how):
+        """Ends the request of every tunnel, how="fin" or "reset", or with how="close" the connections they are on."""
+        background.call(self._end_tunnels, how)
+
+    def _end_tunnels(self, how):
+        for connection in self._server.connections:
+            if how == "close":
+                connection.close(0x100, "going home")
+                continue
+            for stream in getattr(connection, "flows", {}):
+                if how == "fin":
+                    connection.send_stream_data(stream, b"", True)
+                else:
+                    connection.reset_direction(stream, 0x102)
 
     def close(self):
         self._server.close()
@@ -131,6 +153,7 @@ class _Flow(asyncio.DatagramProtocol):
         if len(data) > _LARGEST:
             return
         self._proxy.carried[1] += 1
+        self._proxy.largest[1] = max(self._proxy.largest[1], len(data))
         self._connection.http.send_datagram(self._stream, b"\0" + data)
         self._connection.transmit()
 

@@ -20,12 +20,14 @@ USER, PASSWORD = "agent", "pass word:%"
 class Daemon:
     """A foreign server in the foreground. It is given a port that was free a moment ago, and another when it was not."""
 
-    def __init__(self, directory, start):
+    def __init__(self, directory, start, port=None):
         directory.mkdir(parents=True, exist_ok=True)
         self._log = open(directory / f"{type(self).__name__.lower()}.log", "wb")
         for _ in range(5):
             with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
+                # A restarted one gets its port again, though connections of the old one may be closing.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port or 0))
                 self.port = probe.getsockname()[1]
             self._process = subprocess.Popen(
                 [str(part) for part in start(self.port)], stdout=self._log, stderr=self._log, start_new_session=True
@@ -112,7 +114,7 @@ class Squid(Daemon):
 
 
 class Dante(Daemon):
-    def __init__(self, directory, method="none", commands="connect"):
+    def __init__(self, directory, method="none", commands="connect", port=None):
         def start(port):
             configuration = directory / "dante" / "danted.conf"
             configuration.write_text(
@@ -124,7 +126,7 @@ class Dante(Daemon):
             )
             return ["/usr/sbin/danted", "-f", configuration, "-N", "1", "-p", directory / "dante" / "pid"]
 
-        super().__init__(directory / "dante", start)
+        super().__init__(directory / "dante", start, port)
         self.url = f"socks5://127.0.0.1:{self.port}"
 
 
