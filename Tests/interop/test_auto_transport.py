@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support import quic, wire
+from support import origins, quic, wire
 from support.ctl import ClientOptions, unique
 from support.waiting import wait_until
 
@@ -94,6 +94,35 @@ def test_quic_wins(engine_with_slow_tls, start_agent):
     control = engine_with_slow_tls.accept_control()
     assert over_quic(control.wire)
     control.grant_tunnel()
+
+
+def test_the_loser_is_closed_when_quic_wins(dark, start_agent):
+    """TLS has begun, and its handshake is not done when QUIC gets through."""
+    engine, reached, relay = dark
+    engine.before_handshake = lambda sock: relay.lighten() or False
+    process = start_agent(reached)
+    control = engine.accept_control()
+    assert over_quic(control.wire)
+    assert engine.accepted == 1
+    wait_until(lambda: process.sockets("tcp") == [], what="the loser to be closed")
+    control.grant_tunnel()
+    process.wait_line(status="online")
+
+
+def test_redirects_go_the_chosen_way(engine_with_slow_tls, start_quic_engine, forward, tcp_server):
+    engine = engine_with_slow_tls
+    second = start_quic_engine(certificate=engine.authority.issue("localhost"))
+    forward(engine, tcp_server(origins.echo).address, unique("agent"), [*AUTO, "--no-publish"], online=False)
+    control = engine.accept_control()
+    tunnel = control.grant_tunnel().id.value
+    control.ask_stream(tunnel, proxy_endpoint=second.address)
+    stream, request = second.accept_proxy()
+    assert over_quic(stream)
+    if not request.zero_rtt.value:
+        stream.send(wire.proxy_rsp())
+    stream.write(b"there and back")
+    assert stream.read_exactly(14) == b"there and back"
+    assert second.accepted == 0
 
 
 def test_tls_waits_for_the_head_start(start_fake_engine, start_dialer):
