@@ -12,6 +12,7 @@ import pytest
 from support.ctl import Dial, Engine, Forward, unique
 from support.fake_api import FakeAPI
 from support.fake_engine import FakeEngine
+from support.network import SmallNetwork
 from support.origins import HTTPSite, TCPServer, UDPServer, echo, upper
 from support.pausing_proxy import PausingProxy
 from support.ports import free_port_range
@@ -84,6 +85,17 @@ def _end_program(program):
         program.end()
     elif not program.judged:
         program.judge(program.wait())
+
+
+@pytest.fixture
+def small_network(request):
+    """A network for one test, whose MTU is the fixture's parameter. To be asked for in front of whatever is to be in it."""
+    try:
+        network = SmallNetwork(request.param)
+    except PermissionError as error:
+        pytest.skip(f"no network of its own for this test: {error}")
+    yield network
+    network.close()
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 
 import os
 import socket
+import subprocess
 
 import pytest
 
 from support import dtls, wire
 from support.certificates import Authority
 from support.origins import UDPServer
+from support.process import build_product
 from support.talker import OpenSSL
 
 ALPN = "rstream-dtls-echo"
@@ -277,3 +279,35 @@ def test_an_idle_association_ends(start_engine, forward, echo, name):
         assert agent.closed()["bytes_in"] == 6
         # close_notify tells the client.
         assert client.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("small_network", [1500], indirect=True)
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_packets_longer_than_the_link_carries(small_network, start_engine, forward, echo, name, host):
+    """IP divides them, on both ways."""
+    listen = f"[{host}]:0" if ":" in host else f"{host}:0"
+    engine = start_engine(
+        settings={"dtls.enabled": "true", "dtls.listen_addr": listen, "timeouts.drain_seconds": 1}
+    )
+    agent = forward(engine, echo.address, name, ["--udp", "--protocol", "dtls"])
+    port, server_name = engine.listening["dtls_port"], agent.tunnel["hostname"]
+    with dtls.connect(port, engine.ca_file, ALPN, server_name, host) as consumer:
+        for size in (1200, 1472, 1473, 4000, 16_384):
+            packet = b"%d" % size + b"x" * (size - len(str(size)))
+            consumer.write(packet)
+            assert consumer.read() == packet.upper()
+
+
+def test_a_port_in_use_is_named(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        command = ["engine", "--dev", "--state-dir", tmp_path / "state", "--listen", "127.0.0.1:0"]
+        ended = subprocess.run(
+            [build_product("rstreamctl"), *command, "--set", "dtls.enabled=true", "--set", f"dtls.listen_addr={address}"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    assert ended.returncode != 0
+    assert f"listen on {address} for DTLS: address already in use" in ended.stderr

@@ -131,12 +131,13 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
     guard !lower.isFull else { return .full }
     // OpenSSL writes no empty records.
     guard packet.count > 0 else { return .tooLarge }
+    let dropped = lower.counters.droppedSending
     depth += 1
     ERR_clear_error()
     let written = SSL_write(ssl, packet.baseAddress, Int32(packet.count))
     if written <= 0 { rstream_tls_take_error() }
     leave()
-    return written > 0 ? .taken : .full
+    return written > 0 && lower.counters.droppedSending == dropped ? .taken : .full
   }
 
   override func readingChanged() {

@@ -36,7 +36,7 @@ public final class DTLSListener: DatagramReceiver {
     _ loop: Loop, on address: SocketAddress, _ context: TLSContext, handshakeTimeout: UInt64, admit: @escaping Admit,
     choose: @escaping DTLSChannel.Choose, _ onAccept: @escaping Accept
   ) throws(Failure) {
-    let socket = try QUICSocket(loop, on: address)
+    let socket = try QUICSocket(loop, on: address, for: .dtls)
     self.init(
       loop, over: socket, socket.address, context, handshakeTimeout: handshakeTimeout, admit: admit, choose: choose,
       onAccept)
@@ -102,9 +102,14 @@ public final class DTLSListener: DatagramReceiver {
 
   public func pathFailed(_ failure: Failure) {}
 
-  fileprivate func send(_ packet: UnsafeRawBufferPointer, _ route: DatagramRoute) {
-    _ = socket.send(packet, size: max(1, packet.count), ecn: 0, route)
+  /// Whether a packet was taken, or is lost.
+  @discardableResult
+  fileprivate func send(_ packet: UnsafeRawBufferPointer, _ route: DatagramRoute) -> Bool {
+    !socket.isBlocked && socket.send(packet, size: max(1, packet.count), ecn: 0, route) == 0
   }
+
+  /// Associations have no queues of their own: while the socket's buffer is full, all of them wait.
+  fileprivate var isBlocked: Bool { socket.isBlocked }
 
   fileprivate func ended(_ path: PeerPath) {
     settled(path)
@@ -241,6 +246,7 @@ private final class PeerPath: PacketChannel {
 
   override var path: Path { .udp }
   override var maximumSize: Int { UDPSocketChannel.maximumPayload }
+  override var queuedPackets: Int { listener.isBlocked ? Self.queueLimit : 0 }
   override var peer: SocketAddress? { remote }
 
   func received(_ packet: UnsafeRawBufferPointer) {
@@ -249,8 +255,7 @@ private final class PeerPath: PacketChannel {
   }
 
   override func transmit(_ packet: UnsafeRawBufferPointer) -> PacketOutcome {
-    listener.send(packet, route)
-    return .taken
+    listener.send(packet, route) ? .taken : .full
   }
 
   override func close() {

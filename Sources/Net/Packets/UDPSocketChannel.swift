@@ -45,7 +45,8 @@ public final class UDPSocketChannel: PacketChannel, SocketOwner {
     return .taken
   }
 
-  /// False when the socket has no room. What else goes wrong with a packet is its own loss.
+  /// False when the socket has no room. What else goes wrong with a packet is its own loss, a system without memory
+  /// included: the socket is writable all the same.
   private func transmitNow(_ packet: UnsafeRawBufferPointer) -> Bool {
     var sent = rstream_send(socket.descriptor, packet.baseAddress, packet.count)
     // An earlier packet was refused; this one has not been sent yet.
@@ -53,7 +54,7 @@ public final class UDPSocketChannel: PacketChannel, SocketOwner {
       refused()
       sent = rstream_send(socket.descriptor, packet.baseAddress, packet.count)
     }
-    return sent != -Int(EAGAIN) && sent != -Int(ENOBUFS)
+    return sent != -Int(EAGAIN)
   }
 
   public override func close() {

@@ -4,12 +4,24 @@ import CUV
 import Glibc
 
 /// A UDP socket for QUIC: packets leave and arrive in batches that the kernel divides and joins (GSO, GRO), with their ECN
-/// marks, unfragmented. A client's is connected to one peer, a server's shared by all its connections.
+/// marks, unfragmented. A client's is connected to one peer, a server's shared by all its connections. A server of DTLS has
+/// one, too, whose packets IP may fragment.
 public final class QUICSocket: DatagramPath, SocketOwner {
   /// Asked for in each direction: a burst of packets is dropped where it does not fit.
   static let wantedBuffer: Int32 = 4 << 20
   /// Messages read before others get their turn.
   private static let roundsPerEvent = 4
+  /// Packets of this size pass everywhere (RFC 9000, section 14).
+  private static let smallestMaximum = 1_200
+  /// How many batches in a row have to fail, whose packets may have been too large, before there are no more batches.
+  private static let batchAttempts = 8
+
+  /// What a server's socket is for.
+  public enum Purpose: String {
+    case quic = "QUIC"
+    /// Has no say in how long its packets are, and probes no path.
+    case dtls = "DTLS"
+  }
 
   public var receiver: (any DatagramReceiver)?
   public let address: SocketAddress
@@ -18,10 +30,12 @@ public final class QUICSocket: DatagramPath, SocketOwner {
   public private(set) var sendBuffer: Int32 = 0
   /// Whether the kernel divides batches; found out by trying.
   private var usesSegmentation = true
+  private var failedBatches = 0
   public let largestPacket = 65_527
 
   private let loop: Loop
   private let isConnected: Bool
+  private let purpose: Purpose
   private let socket: SocketWatcher
   private let messages: UnsafeMutablePointer<rstream_datagrams>
   private let own: UnsafeMutablePointer<sockaddr_storage>
@@ -42,12 +56,12 @@ public final class QUICSocket: DatagramPath, SocketOwner {
   public convenience init(_ loop: Loop, to peer: SocketAddress, _ policy: SocketPolicy = SocketPolicy()) throws(Failure)
   {
     let descriptor = try policy.makeDatagramSocket(to: peer, "connect to")
-    try self.init(loop, descriptor, peer.family, isConnected: true)
+    try self.init(loop, descriptor, peer.family, isConnected: true, .quic)
   }
 
   /// A server's socket; port 0 takes a free one, which `address` then tells.
-  public convenience init(_ loop: Loop, on wanted: SocketAddress) throws(Failure) {
-    let attempt = "listen on \(wanted) for QUIC"
+  public convenience init(_ loop: Loop, on wanted: SocketAddress, for purpose: Purpose = .quic) throws(Failure) {
+    let attempt = "listen on \(wanted) for \(purpose.rawValue)"
     let descriptor = rstream_datagram_socket(wanted.family)
     guard descriptor >= 0 else { throw .uv(descriptor, attempt) }
     if case .v6 = wanted.host { SocketOption.set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
@@ -56,10 +70,12 @@ public final class QUICSocket: DatagramPath, SocketOwner {
       Glibc.close(descriptor)
       throw failure
     }
-    try self.init(loop, descriptor, wanted.family, isConnected: false)
+    try self.init(loop, descriptor, wanted.family, isConnected: false, purpose)
   }
 
-  private init(_ loop: Loop, _ descriptor: Int32, _ family: Int32, isConnected: Bool) throws(Failure) {
+  private init(
+    _ loop: Loop, _ descriptor: Int32, _ family: Int32, isConnected: Bool, _ purpose: Purpose
+  ) throws(Failure) {
     let socket = try SocketWatcher(loop, descriptor, "watch a socket")
     guard let address = SocketOption.localAddress(of: descriptor) else {
       socket.close()
@@ -68,13 +84,14 @@ public final class QUICSocket: DatagramPath, SocketOwner {
     self.loop = loop
     self.socket = socket
     self.isConnected = isConnected
+    self.purpose = purpose
     self.address = address
     messages = .allocate(capacity: Int(RSTREAM_DATAGRAM_MESSAGES))
     messages.initialize(repeating: rstream_datagrams(), count: Int(RSTREAM_DATAGRAM_MESSAGES))
     own = .allocate(capacity: 1)
     own.initialize(to: sockaddr_storage())
     getsockname(descriptor, UnsafeMutableRawPointer(own).assumingMemoryBound(to: sockaddr.self), &ownLength)
-    rstream_datagram_prepare(descriptor, family, isConnected ? 0 : 1)
+    rstream_datagram_prepare(descriptor, family, isConnected ? 0 : 1, purpose == .dtls ? 1 : 0)
     rstream_datagram_buffers(descriptor, Self.wantedBuffer, &receiveBuffer, &sendBuffer)
     socket.owner = self
     Log.debug(
@@ -150,19 +167,31 @@ public final class QUICSocket: DatagramPath, SocketOwner {
     guard !socket.isClosed, backlog == nil, size > 0 else { return 0 }
     if usesSegmentation || packets.count <= size {
       let sent = sendBatch(packets, size, ecn, route)
-      switch sent {
-      case 0...: return 0
-      case -Int(EAGAIN), -Int(ENOBUFS):
+      if sent == -Int(EAGAIN) {
         wait(packets, size, ecn, route)
         return 0
-      case -Int(EIO), -Int(EINVAL), -Int(ENOPROTOOPT), -Int(EOPNOTSUPP):
-        guard packets.count > size else { return 0 }
-        usesSegmentation = false
-        Log.debug("quic", "socket \(address): the system does not divide batches (UDP_SEGMENT)")
-      default: return Self.isHopeless(sent) ? Int32(sent) : 0
       }
+      let isBatch = packets.count > size
+      if sent >= 0, isBatch { failedBatches = 0 }
+      guard sent < 0, isBatch, mayBeDivided(sent, size) else { return told(sent) }
     }
     return sendEach(packets, size, ecn, route)
+  }
+
+  /// Whether a batch failed as a batch: each of its packets may still go its way.
+  private func mayBeDivided(_ status: Int, _ size: Int) -> Bool {
+    switch status {
+    case -Int(EMSGSIZE): return true
+    case -Int(EINVAL):
+      // Systems without batches say this, and others of packets that are larger than what the device carries.
+      failedBatches += 1
+      if size > Self.smallestMaximum, failedBatches < Self.batchAttempts { return true }
+    case -Int(EIO), -Int(ENOPROTOOPT), -Int(EOPNOTSUPP): break
+    default: return false
+    }
+    usesSegmentation = false
+    Log.debug("quic", "socket \(address): the system does not divide batches (UDP_SEGMENT)")
+    return true
   }
 
   private func sendEach(_ packets: UnsafeRawBufferPointer, _ size: Int, _ ecn: UInt32, _ route: DatagramRoute) -> Int32
@@ -170,11 +199,11 @@ public final class QUICSocket: DatagramPath, SocketOwner {
     var rest = packets
     while !rest.isEmpty {
       let sent = sendBatch(UnsafeRawBufferPointer(rebasing: rest.prefix(size)), size, ecn, route)
-      if sent == -Int(EAGAIN) || sent == -Int(ENOBUFS) {
+      if sent == -Int(EAGAIN) {
         wait(rest, size, ecn, route)
         return 0
       }
-      if sent < 0, Self.isHopeless(sent) { return Int32(sent) }
+      if told(sent) < 0 { return told(sent) }
       rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(size))
     }
     return 0
@@ -188,8 +217,12 @@ public final class QUICSocket: DatagramPath, SocketOwner {
         socket.descriptor, bytes.baseAddress, bytes.count, size, ecn, 0, route.remote, route.remoteLength, route.local)
   }
 
-  /// Too large packets are lost: probes for the path MTU are meant to be. So is what the network does not take just now.
-  private static func isHopeless(_ status: Int) -> Bool { status == -Int(ECONNREFUSED) }
+  /// What the sender hears of the system's answer. Too large packets are lost: probes for the path MTU are meant to be. So is
+  /// what the network does not take just now, or the system has no memory for: a socket is writable all the same.
+  private func told(_ status: Int) -> Int32 {
+    guard status < 0 else { return 0 }
+    return purpose == .dtls || status == -Int(ECONNREFUSED) ? Int32(clamping: status) : 0
+  }
 
   private func wait(_ bytes: UnsafeRawBufferPointer, _ size: Int, _ ecn: UInt32, _ route: DatagramRoute) {
     var waiting = Backlog(bytes: Array(bytes), size: size, ecn: ecn, remoteLength: route.remoteLength)

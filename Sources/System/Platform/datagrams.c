@@ -18,14 +18,14 @@ static void set(int fd, int level, int option, int value) {
   (void)setsockopt(fd, level, option, &value, sizeof value);
 }
 
-void rstream_datagram_prepare(int fd, int family, int wants_local) {
+void rstream_datagram_prepare(int fd, int family, int wants_local, int fragments) {
   set(fd, IPPROTO_UDP, UDP_GRO, 1);
   /* An IPv6 socket may carry IPv4 as well. */
-  set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+  set(fd, IPPROTO_IP, IP_MTU_DISCOVER, fragments ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE);
   set(fd, IPPROTO_IP, IP_RECVTOS, 1);
   if (wants_local) set(fd, IPPROTO_IP, IP_PKTINFO, 1);
   if (family != AF_INET6) return;
-  set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+  set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, fragments ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE);
   set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   if (wants_local) set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 }

@@ -134,14 +134,14 @@ class Bridge:
         self._plain.close()
 
 
-def connect(port, ca_file, alpn, server_name="localhost"):
+def connect(port, ca_file, alpn, server_name="localhost", host="127.0.0.1"):
     """A verified association, its handshake done."""
     context = SSL.Context(SSL.DTLS_CLIENT_METHOD)
     context.load_verify_locations(ca_file)
     context.set_verify(SSL.VERIFY_PEER)
     context.set_alpn_protos([alpn.encode()])
-    packets = socket.socket(type=socket.SOCK_DGRAM)
-    packets.connect(("127.0.0.1", port))
+    packets = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    packets.connect((host, port))
     end = DTLSEnd(packets, context)
     end.tls.set_tlsext_host_name(server_name.encode())
     end.tls.set_connect_state()

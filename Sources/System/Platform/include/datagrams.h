@@ -27,8 +27,8 @@ typedef struct rstream_datagrams {
 } rstream_datagrams;
 
 /* Sets what a socket for QUIC wants: joined packets, ECN, the own address of each packet when `wants_local`, and no
- * fragmentation: the path MTU is found by probing. What the system does not know is left out. */
-void rstream_datagram_prepare(int fd, int family, int wants_local);
+ * fragmentation unless it `fragments`: QUIC finds the path MTU by probing. What the system does not know is left out. */
+void rstream_datagram_prepare(int fd, int family, int wants_local, int fragments);
 
 /* Asks for socket buffers of `wanted` bytes and writes what there is afterwards. */
 void rstream_datagram_buffers(int fd, int wanted, int *receive, int *send);
