@@ -55,6 +55,28 @@ struct QUICPathTests {
     pair.close()
   }
 
+  /// What may be too large for the path must not take packets with it that are not.
+  @Test func probesForThePathMTUTravelAlone() throws {
+    let pair = try QUICPair(TestLoop())
+    var known = 1_200
+    var probes = 0
+    let (client, _, _) = try pair.impaired {
+      $0.onBatch = { size, bytes in
+        guard size > known else { return }
+        #expect(size == bytes)
+        known = size
+        probes += 1
+      }
+    }
+    var recorder: Recorder?
+    pair.atServer.onStream = { recorder = Recorder(reading: $0) }
+    let stream = try #require(try client.openStream())
+    stream.write([UInt8](repeating: 1, count: 500_000))
+    pair.test.run("everything") { recorder?.received.count == 500_000 && probes > 0 }
+    client.close()
+    pair.close()
+  }
+
   @Test func survivesABlackHole() throws {
     let pair = try QUICPair(TestLoop())
     let (client, _, path) = try pair.impaired()

@@ -14,6 +14,8 @@ public final class ImpairedPath: DatagramPath, DatagramReceiver {
   public var isCut = false
   public private(set) var lost = 0
   public private(set) var sent = 0
+  /// Told of what is sent together: the packets' size, and all of it.
+  public var onBatch: ((_ size: Int, _ bytes: Int) -> Void)?
   private var lower: any DatagramPath
   private var state: UInt64 = 0x9E37_79B9_7F4A_7C15
 
@@ -38,6 +40,7 @@ public final class ImpairedPath: DatagramPath, DatagramReceiver {
   }
 
   public func send(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute) -> Int32 {
+    onBatch?(size, packets.count)
     var rest = packets
     while !rest.isEmpty {
       var packet = Array(rest.prefix(size))

@@ -23,6 +23,8 @@ extension QUICConnection {
     var ecn: UInt32 = 0
     /// Which of the two routes; the other one is for the next packet.
     var route = 0
+    /// What the path is known to carry. Larger ones are probes and leave alone: the system may refuse them.
+    var known: Int
   }
 
   /// Returns 0, an error of ngtcp2, or one of the path.
@@ -35,7 +37,7 @@ extension QUICConnection {
     defer { depth -= 1 }
     let now = rstream_quic_now()
     let largest = min(ngtcp2_conn_get_max_tx_udp_payload_size(raw), Self.batchBytes)
-    var batch = Batch()
+    var batch = Batch(known: ngtcp2_conn_get_path_max_tx_udp_payload_size(raw))
     for _ in 0..<Self.quantaPerTurn {
       let quantum = Self.quantum(raw, largest)
       batch.start = 0
@@ -96,7 +98,8 @@ extension QUICConnection {
     }
     batch.end += count
     batch.packets += 1
-    if status == 0, count < batch.size || batch.packets == Self.batchPackets { status = send(&batch, memory) }
+    let isFull = count < batch.size || count > batch.known || batch.packets == Self.batchPackets
+    if status == 0, isFull { status = send(&batch, memory) }
     return status
   }
 
