@@ -364,6 +364,32 @@ struct QUICStreamTests {
     pair.close()
   }
 
+  /// How many streams a client may open one after the other that only it writes to.
+  private func unidirectionalStreams(_ settings: QUICSettings) throws -> Int {
+    let pair = try QUICPair(TestLoop(), settings)
+    let (client, server) = try pair.connected(QUICRecorder())
+    pair.atServer.onStream = { $0.readStart() }
+    var count = 0
+    while count < 100, let stream = try client.openUnidirectionalStream() {
+      count += 1
+      stream.write([1])
+      stream.shutdown()
+      pair.test.run("the stream's end") { stream.slot == nil && server.keptUnidirectional == count }
+    }
+    client.close()
+    pair.close()
+    return count
+  }
+
+  @Test func streamsThatAreKeptGiveNoCreditWithoutEnd() throws {
+    var settings = QUICSettings()
+    settings.unidirectionalStreams = 3
+    settings.keptStreams = 0
+    #expect(try unidirectionalStreams(settings) == 3)
+    settings.keptStreams = 11
+    #expect(try unidirectionalStreams(settings) == 13)
+  }
+
   @Test func streamsFailWithTheirConnection() throws {
     let (pair, client, stream, accepted) = try opened()
     let (atClient, atServer) = (Recorder(), Recorder())

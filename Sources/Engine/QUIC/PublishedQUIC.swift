@@ -6,6 +6,8 @@ import RstreamNet
 final class PublishedQUIC: Session {
   /// Streams of each kind and each peer that are carried on at once.
   private static let streams: UInt64 = 256
+  /// Streams of one direction in the life of a connection, which cost about 200 bytes each until its end.
+  private static let keptStreams = 262_144
   /// Bytes that one consumer, or its service, may have waiting because the other one does not read.
   private static let heldLimit = 4 << 20
   private static let largestStreamWindow: UInt64 = 4 << 20
@@ -34,6 +36,7 @@ final class PublishedQUIC: Session {
     var settings = QUICEdge.quicSettings(engine)
     settings.streams = streams
     settings.unidirectionalStreams = streams
+    settings.keptStreams = keptStreams
     settings.allowsServerStreams = true
     settings.tellsStops = true
     settings.heldLimit = heldLimit

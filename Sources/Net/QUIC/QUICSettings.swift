@@ -16,6 +16,9 @@ public struct QUICSettings: Sendable {
   /// Streams of each kind that the peer may have open at once.
   public var streams: UInt64 = 16_384
   public var unidirectionalStreams: UInt64 = 0
+  /// Of the streams that only the peer writes to, ngtcp2 0.12 keeps something until the connection ends: above so many that
+  /// are over the peer gets no credit for more.
+  public var keptStreams = 64
   /// Whether streams are told the peer's STOP_SENDING with its code (`QUICStreamDirections`).
   public var tellsStops = false
   /// A peer that reads no more of a stream may be silent on it for so long before it is given up.

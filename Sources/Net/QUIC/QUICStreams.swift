@@ -6,8 +6,6 @@ import CUV
 extension QUICConnection {
   /// Openings that may wait for the peer to allow more streams.
   private static let openingLimit = 1024
-  /// Above so many streams of one direction that are over and kept by ngtcp2 the peer gets no credit for more.
-  private static let keptLimit = 262_144
 
   /// Opens a stream, or waits until the peer allows one more. The completion is not called inside this call.
   @discardableResult
@@ -114,7 +112,7 @@ extension QUICConnection {
     }
     ngtcp2_conn_set_stream_user_data(raw, stream.id, nil)
     keptUnidirectional += 1
-    if keptUnidirectional < Self.keptLimit { ngtcp2_conn_extend_max_streams_uni(raw, 1) }
+    if keptUnidirectional < settings.keptStreams { ngtcp2_conn_extend_max_streams_uni(raw, 1) }
     forget(stream)
   }
 
