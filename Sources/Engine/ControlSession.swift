@@ -28,6 +28,7 @@ final class ControlSession: Session, MessageChannelDelegate {
   ) {
     do throws(Refusal) {
       let grant = try ClientAdmission.judgeControl(request.clientDetails, certificate: certificate, engine)
+      QUICSession.accepted(over: messages.channel)
       engine.opened(ControlSession(messages, request, grant, engine))
     } catch {
       Log.info("engine", "client refused: \(error.error.code.rawValue) \(error.error.message ?? "")")

@@ -8,7 +8,7 @@ enum PrivateDial {
   static func serve(_ request: StreamReq, over dialer: ByteChannel, certificate: PeerCertificate, _ engine: Engine) {
     let answers = request.zeroRTT != true
     do throws(Refusal) {
-      let tunnel = try find(request, certificate: certificate, engine)
+      let tunnel = try find(request, over: dialer, certificate: certificate, engine)
       func answer(_ result: Result<String, StreamFailure>) {
         guard answers else { return }
         switch result {
@@ -29,11 +29,12 @@ enum PrivateDial {
     }
   }
 
-  private static func find(_ request: StreamReq, certificate: PeerCertificate, _ engine: Engine) throws(Refusal)
-    -> Tunnel
-  {
+  private static func find(
+    _ request: StreamReq, over dialer: ByteChannel, certificate: PeerCertificate, _ engine: Engine
+  ) throws(Refusal) -> Tunnel {
     let grant = try ClientAdmission.judge(request.clientDetails, certificate: certificate, engine)
     guard grant.permits(.createStreams) else { throw Refusal(StreamFailure.unauthorized.peerError) }
+    QUICSession.accepted(over: dialer)
     guard let tunnel = engine.registry.tunnel(idOrName: request.tunnelIDOrName) else {
       throw Refusal(StreamFailure.notFound.peerError)
     }

@@ -45,6 +45,7 @@ final class StreamBroker {
     guard let stream = expected[request.streamID], stream.accepts(request.clientDetails?.token) else {
       return refuse(channel, answers, "Nobody waits for this stream, or its secret is wrong.")
     }
+    QUICSession.accepted(over: channel)
     if stream.isAbandoned {
       stream.fail(.notFound)
       return refuse(channel, answers, "Nobody waits for this stream any more.")

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from support import origins, wire
+from support.quic_client import QUICClient
 from support.waiting import wait_until
 
 QUIC = ["--config-set", "transport.mode=quic"]
@@ -39,6 +40,37 @@ class Collector:
         except OSError as error:
             received += repr(error).encode()
         self.received.append(received)
+
+
+def test_pitfall_11_connections_show_in_time_that_they_may_ask(start_engine, name):
+    """A connection that is only kept alive, or only asks for what it may not have, ends as a TLS connection would. One that was
+    accepted once may idle.
+    """
+    engine = start_engine(settings={"timeouts.handshake_seconds": 2, "auth.open": "false", "auth.tokens": "the-token"})
+    idle, refused, dialer, agent = [QUICClient(engine.port, engine.ca_file, token="the-token") for _ in range(4)]
+    begun = time.monotonic()
+    idle.connection.ping_peer()
+    control = agent.control()
+    control.open_tunnel(name=name, publish=False)
+    near = dialer.dial(name, zero_rtt=True)
+    far = control.accept()
+    near.close()
+    far.close()
+    while time.monotonic() < begun + 1.5:
+        with pytest.raises(wire.Refused):
+            refused.dial(name, token="another one")
+        idle.connection.ping_peer()
+        time.sleep(0.3)
+    for each in (idle, refused):
+        assert each.connection.wait_closed(5).reason == "no request was accepted in time"
+    assert 1.5 < time.monotonic() - begun < 5
+    dialer.connection.ping_peer()
+    near = dialer.dial(name, zero_rtt=True)
+    far = control.accept()
+    near.write(b"still here")
+    assert far.read_exactly(10) == b"still here"
+    for each in (idle, refused, dialer, agent):
+        each.close()
 
 
 def test_pitfall_12_engine_confirms_the_close_and_then_ends_the_stream(engine, quic_client, name):

@@ -2,11 +2,14 @@
 import RstreamNet
 
 /// The QUIC connection of an agent or dialer: each of its streams is what a TLS connection is otherwise. Until the handshake
-/// is done, that of a tunnel's consumer as well.
+/// is done, that of a tunnel's consumer as well. It has to show in time that it may ask for something; after that it may idle.
 final class QUICSession: Session, QUICConnectionDelegate {
   let connection: QUICConnection
   private let engine: Engine
   private let place: AnyObject
+  private var timer: LoopTimer?
+  /// Verified when the first stream asks for it, and not once more for each.
+  private lazy var certificate = connection.peerCertificate
 
   /// Takes over a connection whose handshake begins. It is closed when there are too many.
   static func serve(_ connection: QUICConnection, _ engine: Engine) {
@@ -21,6 +24,24 @@ final class QUICSession: Session, QUICConnectionDelegate {
     connection.attachment = self
     connection.delegate = self
     engine.sessions.add(self)
+    timer = LoopTimer(engine.loop, after: engine.handshakeTimeout) { [self] in
+      Log.debug("engine", "\(connection.peer?.description ?? ""): no request that was accepted in time")
+      connection.close(QUICClose(reason: "no request was accepted in time"))
+      leave()
+    }
+  }
+
+  /// A request on one of the streams of a connection was accepted: control channel, dialed or delivered stream.
+  static func accepted(over channel: ByteChannel) {
+    guard let stream = channel as? QUICStream, let session = stream.connection.attachment as? QUICSession else {
+      return
+    }
+    session.stopTimer()
+  }
+
+  private func stopTimer() {
+    timer?.close()
+    timer = nil
   }
 
   /// Streams go on until they end; then the client is told that the connection is over.
@@ -32,6 +53,7 @@ final class QUICSession: Session, QUICConnectionDelegate {
   }
 
   private func leave() {
+    stopTimer()
     connection.attachment = nil
     engine.sessions.remove(self)
   }
@@ -52,7 +74,7 @@ final class QUICSession: Session, QUICConnectionDelegate {
   func connection(_ connection: QUICConnection, opened stream: QUICStream) {
     guard !stream.isUnidirectional, let place = engine.connections.admit() else { return stream.reset() }
     stream.attachment = place
-    WireConnection(engine, stream, certificate: connection.peerCertificate, timeout: engine.handshakeTimeout)
+    WireConnection(engine, stream, certificate: certificate, timeout: engine.handshakeTimeout)
   }
 
   func connection(_ connection: QUICConnection, received datagram: UnsafeRawBufferPointer) {
