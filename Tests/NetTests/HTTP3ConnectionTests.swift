@@ -107,6 +107,28 @@ struct HTTP3ConnectionTests {
     }
   }
 
+  @Test func settingsComeOnNoOtherStream() throws {
+    var settings = QUICSettings()
+    settings.unidirectionalStreams = HTTP3Connection.peerStreams
+    let pair = try QUICPair(TestLoop(), settings)
+    let (near, far) = try pair.connected(QUICRecorder(), settings)
+    let server = try HTTP3End(far)
+    let other = try #require(try near.openUnidirectionalStream())
+    // A type that nobody knows (RFC 9114, section 7.2.8), and later what would be the beginning of a control stream.
+    for bytes: [UInt8] in [[0x21], [0x00, 0x04, 0x02, 0x33, 0x01]] {
+      other.write(bytes)
+      pair.test.run("its arrival") { other.hasArrived }
+    }
+    #expect(server.settings == nil)
+    let control = try #require(try near.openUnidirectionalStream())
+    control.write([0x00, 0x04, 0x00])
+    pair.test.run("the settings") { server.settings != nil }
+    #expect(server.settings == HTTP3Settings())
+    server.http.quic.close()
+    near.close()
+    pair.close()
+  }
+
   @Test func carriesARequestAndItsResponse() throws {
     let world = try World()
     let (near, _, far, stream) = try world.ask()

@@ -41,8 +41,8 @@ public final class HTTP3Connection: ByteChannelDelegate {
   private var controlStream: Int64 = -1
   /// The own control stream has begun.
   private var isIntroduced = false
-  /// Beginnings of the peer's streams until its SETTINGS are found; nil from then on.
-  private var beginnings: [Int64: [UInt8]]? = [:]
+  /// Beginnings of the peer's streams until its SETTINGS are found, nil for those that have none; nil altogether from then on.
+  private var beginnings: [Int64: [UInt8]?]? = [:]
   private var finished: [HTTP3Stream] = []
   /// In calls into nghttp3, which are not nested.
   private var isBusy = false
@@ -290,12 +290,13 @@ public final class HTTP3Connection: ByteChannelDelegate {
 
   private func lookForSettings(_ stream: QUICStream, _ bytes: UnsafeRawBufferPointer) {
     guard let known = beginnings else { return }
-    let beginning = known[stream.id, default: []] + Array(bytes)
+    guard let read = known[stream.id, default: []] else { return }
+    let beginning = read + Array(bytes)
     switch beginning.withUnsafeBytes({ HTTP3Settings.read($0) }) {
     case .incomplete:
       beginnings?[stream.id] = beginning
     case .absent:
-      beginnings?[stream.id] = []
+      beginnings?[stream.id] = .some(nil)
     case .settings(let settings):
       beginnings = nil
       delegate?.http3(self, learned: settings)
