@@ -182,9 +182,11 @@ public final class QUICListener: DatagramReceiver {
   private func admit(_ packet: UnsafeRawBufferPointer, _ ecn: UInt32, _ route: DatagramRoute) {
     guard let choose, let accept, let bytes = packet.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
     var header = ngtcp2_pkt_hd()
+    // Smaller packets could make this port an amplifier, and ngtcp2 would answer small 0-RTT packets.
+    guard packet.count >= Int(NGTCP2_MAX_UDP_PAYLOAD_SIZE) else { return }
     let status = ngtcp2_accept(&header, bytes, packet.count)
     if status == NGTCP2_ERR_RETRY { return sendRetry(header, route) }
-    guard status == 0, packet.count >= Int(NGTCP2_MAX_UDP_PAYLOAD_SIZE) else { return }
+    guard status == 0 else { return }
     let verdict = validator.verify(header, route)
     switch verdict {
     case .invalid: return refuse(header, UInt64(NGTCP2_INVALID_TOKEN), route)
