@@ -76,7 +76,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   private var timer: LoopTimer?
   private var timerDeadline = UInt64.max
   private var refusals = 0
-  private var lastHeard: UInt64
 
   // Ending.
   private var requestedEnd: (() -> Void)?
@@ -110,7 +109,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     self.loop = loop
     self.settings = settings
     self.path = path
-    lastHeard = uv_now(loop.uv)
     isServer = false
     description = "QUIC connection to \(serverName)"
     datagrams = DatagramQueue(limit: settings.datagramQueue)
@@ -155,7 +153,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     _ settings: QUICSettings, choose: @escaping (ClientHello) -> QUICServerChoice
   ) throws(Failure) {
     loop = listener.loop
-    lastHeard = uv_now(loop.uv)
     self.settings = settings
     self.listener = listener
     path = listener.socket
@@ -250,12 +247,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     return SocketAddress(UnsafePointer(address))
   }
 
-  /// Milliseconds since the peer was last heard.
-  public var silence: UInt64 {
-    let now = uv_now(loop.uv)
-    return now > lastHeard ? now - lastHeard : 0
-  }
-
   // MARK: Packets
 
   public func pathReceived(_ packet: UnsafeRawBufferPointer, ecn: UInt32, _ route: DatagramRoute) {
@@ -265,7 +256,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   public func pathReceived(_ packets: UnsafeRawBufferPointer, size: Int, ecn: UInt32, _ route: DatagramRoute) {
     guard size > 0, let first = packets.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
     refusals = 0
-    lastHeard = uv_now(loop.uv)
     let now = rstream_quic_now()
     for start in stride(from: 0, to: packets.count, by: size) {
       guard let raw, state == .handshaking || state == .open else {
