@@ -153,41 +153,65 @@ struct QUICTransportTests {
     world.close()
   }
 
-  @Test func whoWaitsIsToldOfTheEnd() throws {
-    let world = try World()
-    var failure: Failure?
-    let attempt = world.transport.connect(timeout: 10_000, onStep: nil) {
-      if case .failure(let reason) = $0 { failure = reason }
+  /// A transport to somebody who answers nothing.
+  private final class Silence {
+    let test: TestLoop
+    let transport: QUICTransport
+    private let mute: QUICSocket
+
+    init() throws {
+      test = try TestLoop()
+      mute = try QUICSocket(test.loop, on: #require(SocketAddress(literal: "127.0.0.1", port: 0)))
+      transport = QUICTransport(
+        test.loop, to: ServerEndpoint(host: "127.0.0.1", port: mute.address.port), by: NetworkPath(),
+        try QUICPair.credentials(), QUICSettings())
     }
-    world.test.run("an attempt") { if case false = world.transport.main.isIdle { true } else { false } }
-    world.transport.finish()
-    world.test.run("its end") { failure != nil }
-    #expect(failure?.code == -ECANCELED)
-    withExtendedLifetime(attempt) {}
-    world.pair.close()
+
+    func pass(milliseconds: UInt64) {
+      var isOver = false
+      let timer = LoopTimer(test.loop, after: milliseconds) { isOver = true }
+      test.run("some time") { isOver }
+      timer.close()
+    }
+
+    func close() {
+      transport.finish()
+      mute.close()
+      test.close()
+    }
+  }
+
+  @Test func whoWaitsIsToldOfTheEnd() throws {
+    let silence = try Silence()
+    var failures: [Int32] = []
+    func connect() -> any ConnectionAttempt {
+      silence.transport.connect(timeout: 10_000, onStep: nil) {
+        if case .failure(let failure) = $0 { failures.append(failure.code) }
+      }
+    }
+    let first = connect()
+    silence.pass(milliseconds: 20)
+    // This one has only just asked.
+    let second = connect()
+    silence.transport.finish()
+    silence.test.run("their ends") { failures.count == 2 }
+    #expect(failures == [-ECANCELED, -ECANCELED])
+    withExtendedLifetime((first, second)) {}
+    silence.close()
   }
 
   /// A connection is given the time of whoever asked first; others may have more.
   @Test func theFirstOnesLimitIsNotTheOthers() throws {
-    let test = try TestLoop()
-    let mute = try QUICSocket(test.loop, on: #require(SocketAddress(literal: "127.0.0.1", port: 0)))
-    let transport = QUICTransport(
-      test.loop, to: ServerEndpoint(host: "127.0.0.1", port: mute.address.port), by: NetworkPath(),
-      try QUICPair.credentials(), QUICSettings())
+    let silence = try Silence()
     var ends: [Int] = []
-    var began = false
-    let first = transport.connect(timeout: 200, onStep: nil) { _ in ends.append(1) }
-    let timer = LoopTimer(test.loop, after: 50) { began = true }
-    test.run("some time") { began }
-    timer.close()
+    let first = silence.transport.connect(timeout: 200, onStep: nil) { _ in ends.append(1) }
+    silence.pass(milliseconds: 50)
     let start = ContinuousClock.now
-    let second = transport.connect(timeout: 1_000, onStep: nil) { _ in ends.append(2) }
-    test.run("both ends") { ends == [1, 2] }
+    let second = silence.transport.connect(timeout: 1_000, onStep: nil) { _ in ends.append(2) }
+    silence.test.run("both ends") { ends == [1, 2] }
     #expect(ContinuousClock.now - start > .milliseconds(900))
     withExtendedLifetime((first, second)) {}
-    transport.finish()
-    mute.close()
-    test.close()
+    silence.close()
   }
 
   @Test func theNextConnectionBringsAToken() throws {
