@@ -230,11 +230,22 @@ struct DTLSTests {
 
     // Who shows a cookie and then says nothing.
     world.places = 10_000
+    let settled = try world.connected(1)
+    let server = Packets()
+    try #require(world.accepted.last).delegate = server
     world.passes = { $0.toServer || $0.bytes[13] == 3 }
     let silent = try (1...DTLSListener.handshakeLimit + 20).map { try world.client(UInt16(1_000 + $0)) }
     world.run("handshakes") { world.listener.handshakes == DTLSListener.handshakeLimit }
     world.settle()
     #expect(world.listener.handshakes == DTLSListener.handshakeLimit)
+    // Who starts over then keeps the association that there is.
+    let again = try world.client(1)
+    world.settle()
+    #expect(hellos(world, from: 1).count > 2 && !again.outcome.isDone && !server.isEnded)
+    settled.channel.say("still here")
+    world.run("a packet") { server.received == ["still here"] }
+    again.channel.close()
+    settled.channel.close()
     for client in silent { client.channel.close() }
     world.finish()
   }

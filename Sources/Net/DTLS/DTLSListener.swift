@@ -140,9 +140,12 @@ public final class DTLSListener: DatagramReceiver {
     rstream_tls_take_error()
     guard status != 0 else { return }
     guard status > 0 else { return dropGate() }
-    (paths[key]?.delegate as? DTLSChannel)?.isReplaced()
-    // Whoever finds no place sends its hello again, until it gives up or there is one.
-    guard handshakes < Self.handshakeLimit, let place = admit() else { return dropGate() }
+    // A client that starts over takes the place that it has. Whoever finds none sends its hello again, until it gives up
+    // or there is one.
+    let old = paths[key]
+    guard handshakes < Self.handshakeLimit || old?.isHandshaking == true, let place = old?.attachment ?? admit()
+    else { return dropGate() }
+    (old?.delegate as? DTLSChannel)?.isReplaced()
     self.gate = nil
     let path = PeerPath(loop, self, peer, key, route, DTLSHello(packet))
     path.attachment = place
