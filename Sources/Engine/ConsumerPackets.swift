@@ -8,6 +8,9 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
   /// Told before packets flow, or that none will: the dialer's answer is sent here.
   typealias Answer = (Result<String, StreamFailure>) -> Void
 
+  /// How many times as long as a channel may idle its consumer may listen only.
+  private static let silenceFactor: UInt64 = 4
+
   private let engine: Engine
   private let consumer: PacketChannel
   private let tunnel: Tunnel
@@ -18,6 +21,7 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
   private var handshake: DTLSChannel?
   private var splice: PacketSplice?
   private var idle: IdleDeadline?
+  private var silence: IdleDeadline?
 
   /// Takes the consumer's channel over, which nobody reads at the moment.
   @discardableResult
@@ -69,6 +73,8 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
     splice = nil
     idle?.close()
     idle = nil
+    silence?.close()
+    silence = nil
     engine.sessions.remove(self)
   }
 
@@ -121,6 +127,10 @@ final class ConsumerPackets: Session, PacketChannelDelegate {
     self.splice = splice
     if let idleTimeout {
       idle = IdleDeadline(engine.loop, after: idleTimeout, progress: { splice.packets }, { splice.close(nil) })
+      let consumer = consumer
+      silence = IdleDeadline(
+        engine.loop, after: idleTimeout * Self.silenceFactor, progress: { consumer.counters.received },
+        { splice.close(nil) })
     }
   }
 

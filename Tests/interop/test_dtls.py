@@ -4,6 +4,7 @@
 import os
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -279,6 +280,38 @@ def test_an_idle_association_ends(start_engine, forward, echo, name):
         assert agent.closed()["bytes_in"] == 6
         # close_notify tells the client.
         assert client.process.wait(10) == 0
+
+
+def test_the_association_of_a_vanished_consumer_ends(start_engine, forward, name):
+    """Though its service goes on sending."""
+    engine = start_engine(
+        settings={
+            "dtls.enabled": "true",
+            "dtls.listen_addr": "127.0.0.1:0",
+            "timeouts.dtls_idle_seconds": 1,
+            "timeouts.drain_seconds": 1,
+        }
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.bind(("127.0.0.1", 0))
+        agent = forward(engine, "127.0.0.1:%d" % service.getsockname()[1], name, ["--udp", "--protocol", "dtls"])
+        with consumer(engine, agent.tunnel["hostname"]) as client:
+            client.wait_for(rb"Verify return code: 0")
+            client.say(b"hello\n")
+            service.settimeout(10)
+            _, agent_end = service.recvfrom(100)
+            service.settimeout(0.2)
+            client.process.kill()
+            began = time.monotonic()
+            while not agent.lines_with(event="closed"):
+                assert time.monotonic() - began < 15
+                try:
+                    service.sendto(b"are you there?", agent_end)
+                    service.recv(100)
+                except (TimeoutError, ConnectionRefusedError):
+                    pass
+            assert time.monotonic() - began > 2
+        assert agent.closed()["bytes_in"] == 6
 
 
 @pytest.mark.parametrize("small_network", [1500], indirect=True)
