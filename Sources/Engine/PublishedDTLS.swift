@@ -18,7 +18,9 @@ final class PublishedDTLS {
     listener = try DTLSListener(
       engine.loop, on: address, context, handshakeTimeout: engine.handshakeTimeout,
       admit: { [weak engine] in engine?.connections.admit() },
-      choose: { [weak self] name, offersProtocols, peer in self?.choose(name, offersProtocols, peer) },
+      choose: { [weak self] name, offersProtocols, peer in
+        self?.choose(name, offersProtocols, peer) ?? .refused(TLSAlert.internalError.rawValue)
+      },
       { [weak self] channel, failure in self?.accepted(channel, failure) })
   }
 
@@ -34,11 +36,17 @@ final class PublishedDTLS {
     return tunnel
   }
 
-  private func choose(_ name: String?, _ offersProtocols: Bool, _ peer: SocketAddress?) -> TLSContext? {
-    guard let certificates = engine.certificates, let tunnel = tunnel(name), tunnel.admits(peer) else { return nil }
+  private func choose(_ name: String?, _ offersProtocols: Bool, _ peer: SocketAddress?) -> DTLSChannel.Choice {
+    guard let tunnel = tunnel(name) else { return .refused(TLSAlert.unrecognizedName.rawValue) }
+    guard tunnel.admits(peer) else { return .refused(TLSAlert.accessDenied.rawValue) }
     // OpenSSL would let a client that offers nothing pass.
-    guard tunnel.properties.tlsALPNs.isEmpty || offersProtocols else { return nil }
-    return try? tunnel.tls.downstreamDTLS(tunnel.properties, certificates)
+    guard tunnel.properties.tlsALPNs.isEmpty || offersProtocols else {
+      return .refused(TLSAlert.noApplicationProtocol.rawValue)
+    }
+    guard let certificates = engine.certificates,
+      let context = try? tunnel.tls.downstreamDTLS(tunnel.properties, certificates)
+    else { return .refused(TLSAlert.internalError.rawValue) }
+    return .served(context)
   }
 
   private func accepted(_ channel: DTLSChannel, _ failure: Failure?) {

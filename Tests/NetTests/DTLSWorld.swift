@@ -54,7 +54,7 @@ final class DTLSWorld: DatagramPath {
         places -= 1
         return Place { [weak self] in self?.places += 1 }
       },
-      choose: { name, _, _ in name == "localhost" ? served : nil },
+      choose: { name, _, _ in name == "localhost" ? .served(served) : .refused(112) },
       { [weak self] channel, failure in
         guard let failure else {
           self?.accepted.append(channel)

@@ -91,7 +91,7 @@ def test_each_association_is_a_channel_of_its_own(published, echo):
 def test_another_protocol_is_refused(published, echo, offer):
     engine, host, _ = published(echo.address)
     with consumer(engine, host, *offer) as client:
-        client.wait_for(rb"alert")
+        client.wait_for(rb"SSL alert number 120")
         assert client.process.wait(10) != 0
     assert not echo.peers
 
@@ -100,7 +100,7 @@ def test_another_protocol_is_refused(published, echo, offer):
 def test_other_names_are_refused(published, echo, other):
     engine, host, _ = published(echo.address, alpn=None)
     with consumer(engine, other) as client:
-        client.wait_for(rb"alert")
+        client.wait_for(rb"SSL alert number 112")
         assert client.process.wait(10) != 0
     # The tunnel itself is not to be reached by TLS.
     with pytest.raises(OSError):
@@ -109,6 +109,14 @@ def test_other_names_are_refused(published, echo, other):
         client.wait_for(rb"Verify return code: 0")
         client.say(b"still here\n")
         client.wait_for(rb"STILL HERE\n")
+
+
+def test_other_addresses_are_refused(dtls_engine):
+    control = dtls_engine.fake_client().control(liveness=60000)
+    tunnel = control.open_tunnel(protocol="dtls", trusted_ips=["192.0.2.0/24"])
+    with consumer(dtls_engine, tunnel.hostname.value) as client:
+        client.wait_for(rb"SSL alert number 49")
+        assert client.process.wait(10) != 0
 
 
 def test_older_versions_are_refused(published, echo):

@@ -3,15 +3,21 @@ import COpenSSL
 
 /// DTLS 1.2 over another packet channel: each packet is one record.
 public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
-  /// The name a client asks for, whether it offers protocols, and its address; nil refuses it.
-  public typealias Choose = (_ name: String?, _ offersProtocols: Bool, _ peer: SocketAddress?) -> TLSContext?
+  /// By the name a client asks for, whether it offers protocols, and its address.
+  public typealias Choose = (_ name: String?, _ offersProtocols: Bool, _ peer: SocketAddress?) -> Choice
+
+  public enum Choice {
+    case served(TLSContext)
+    /// With a fatal alert (RFC 5246, section 7.2), by its number.
+    case refused(UInt8)
+  }
 
   /// A record's plaintext.
   private static let maximumRecord = 16_384
   /// Handshake messages are divided into datagrams of this size, which pass everywhere.
   static let mtu = 1_200
   /// What servers offer: with other suites a single record in a client's name could end its association.
-  public static let ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:DHE+AESGCM:DHE+CHACHA20:DHE+AESCCM"
+  public static let ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM"
   /// What clients offer: whatever OpenSSL has for certificates, with the suites of small devices, which are not among its
   /// defaults.
   public static let clientCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:ALL:!aNULL:!PSK:!SRP:!DSS"
@@ -109,11 +115,19 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   /// The name that a client has asked for.
   public private(set) var serverName: String?
 
-  fileprivate func choose(_ name: String?, offersProtocols: Bool) -> OpaquePointer? {
-    guard let chosen = choose?(name, offersProtocols, lower.peer) else { return nil }
-    context = chosen
-    serverName = name
-    return chosen.raw
+  fileprivate func choose(
+    _ name: String?, offersProtocols: Bool, _ alert: UnsafeMutablePointer<Int32>?
+  ) -> OpaquePointer? {
+    switch choose?(name, offersProtocols, lower.peer) {
+    case .served(let chosen):
+      context = chosen
+      serverName = name
+      return chosen.raw
+    case .refused(let number):
+      alert?.pointee = Int32(number)
+      return nil
+    case nil: return nil
+    }
   }
 
   // MARK: PacketChannel
@@ -312,6 +326,6 @@ extension DTLSChannel {
       String(decoding: UnsafeRawBufferPointer(start: name, count: length), as: UTF8.self)
     }
     let channel = Unmanaged<DTLSChannel>.fromOpaque(owner).takeUnretainedValue()
-    return channel.choose(text, offersProtocols: offersProtocols != 0)
+    return channel.choose(text, offersProtocols: offersProtocols != 0, alert)
   }
 }

@@ -62,7 +62,7 @@ private final class Port: DatagramPath {
         places -= 1
         return self
       },
-      choose: { name, _, _ in name == "x" ? nil : context },
+      choose: { name, _, _ in name == "x" ? .refused(112) : .served(context) },
       { channel, failure in if failure == nil { channel.close() } })
   }
 
