@@ -11,7 +11,8 @@ import pytest
 from support import dtls, wire
 from support.certificates import Authority
 from support.origins import UDPServer
-from support.process import build_product
+from support.preload import preload
+from support.process import build_directory, build_product, clean_environment
 from support.talker import OpenSSL
 
 ALPN = "rstream-dtls-echo"
@@ -352,3 +353,27 @@ def test_a_port_in_use_is_named(tmp_path):
         )
     assert ended.returncode != 0
     assert f"listen on {address} for DTLS: address already in use" in ended.stderr
+
+
+@pytest.mark.skipif("asan" in str(build_directory()), reason="nothing can be preloaded in front of the sanitizer")
+def test_a_system_without_memory_for_packets(start_engine, forward, echo, name, tmp_path):
+    """They are lost, and the engine does not try in a circle: its socket is writable all the time."""
+    scarce = tmp_path / "scarce"
+    engine = start_engine(
+        settings={"dtls.enabled": "true", "dtls.listen_addr": "127.0.0.1:0", "timeouts.drain_seconds": 1},
+        environment=clean_environment(HOME=tmp_path, LD_PRELOAD=preload("nobufs"), RSTREAM_NOBUFS=scarce),
+    )
+    agent = forward(engine, echo.address, name, ["--udp", "--protocol", "dtls"])
+    with consumer(engine, agent.tunnel["hostname"]) as client:
+        client.wait_for(rb"Verify return code: 0")
+        client.say(b"before\n")
+        client.wait_for(rb"BEFORE\n")
+        scarce.touch()
+        client.say(b"lost\n")
+        time.sleep(0.2)
+        before = engine.cpu_seconds
+        time.sleep(0.5)
+        assert engine.cpu_seconds - before < 0.2
+        scarce.unlink()
+        client.say(b"after\n")
+        client.wait_for(rb"AFTER\n")

@@ -1,29 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """gtlsclient, the client that comes with ngtcp2, with the protocol it is to offer. It tells all that it does."""
 
-import functools
 import os
-import pathlib
 import subprocess
-import tempfile
 import threading
 
 from .closing import Closing
-
-
-@functools.cache
-def _preload(name):
-    source = pathlib.Path(__file__).with_name(f"{name}.c")
-    library = pathlib.Path(tempfile.mkdtemp(prefix=f"rstream-{name}-")) / f"{name}.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True)
-    return library
+from .preload import preload
 
 
 def download(port, server_name, paths, folder, timeout=60):
     """Fetches paths over HTTP/3 into a folder; returns what gtlsclient said."""
     urls = [f"https://{server_name}:{port}/{path}" for path in paths]
     command = ["gtlsclient", "-q", "--exit-on-all-streams-close", f"--download={folder}", "127.0.0.1", str(port), *urls]
-    environment = {**os.environ, "LD_PRELOAD": str(_preload("sni")), "RSTREAM_SNI": server_name}
+    environment = {**os.environ, "LD_PRELOAD": str(preload("sni")), "RSTREAM_SNI": server_name}
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, timeout=timeout
     )
@@ -34,8 +24,8 @@ class GTLSClient(Closing):
     """Connects and stays until close(). `lines` is what it says, about every packet and frame."""
 
     def __init__(self, port, *options, alpn="rstrm/1", server_name="localhost", host="127.0.0.1", target=()):
-        preload = f"{_preload('alpn')}:{_preload('sni')}"
-        environment = {**os.environ, "LD_PRELOAD": preload, "RSTREAM_ALPN": alpn, "RSTREAM_SNI": server_name}
+        libraries = f"{preload('alpn')}:{preload('sni')}"
+        environment = {**os.environ, "LD_PRELOAD": libraries, "RSTREAM_ALPN": alpn, "RSTREAM_SNI": server_name}
         command = ["gtlsclient", *options, "--no-quic-dump", host, str(port), *target]
         self.lines = []
         self._process = subprocess.Popen(
