@@ -47,6 +47,8 @@ final class PacketsHandle: Handle {
 
   func readStart(_ cb: @escaping rstream_packet_cb, _ data: UnsafeMutableRawPointer?) throws(Failure) {
     try packets.readStart { [self] packet, failure in
+      // A handle that is closed while its client closes ends with that, and hears no more.
+      guard state == .open else { return }
       if let packet {
         // An empty packet is not the end: its address is any but NULL.
         let bytes = packet.baseAddress ?? UnsafeRawPointer(pointer)
@@ -64,7 +66,7 @@ final class PacketsHandle: Handle {
   func send(_ packet: UnsafeRawBufferPointer) throws(Failure) { try packets.send(packet) }
 
   func onDrain(_ cb: rstream_packets_drain_cb?, _ data: UnsafeMutableRawPointer?) {
-    packets.onDrain = cb.map { cb in { [self] in cb(pointer, data) } }
+    packets.onDrain = cb.map { cb in { [self] in if state == .open { cb(pointer, data) } } }
   }
 }
 

@@ -38,6 +38,8 @@ final class StreamHandle: Handle {
 
   func readStart(_ cb: @escaping rstream_read_cb, _ data: UnsafeMutableRawPointer?) throws(Failure) {
     try stream.readStart { [self] bytes, failure in
+      // A handle that is closed while its client closes ends with that, and hears no more; its writes are still answered.
+      guard state == .open else { return }
       if let failure {
         failure.lend { cb(pointer, nil, 0, $0, data) }
       } else {

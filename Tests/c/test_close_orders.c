@@ -165,7 +165,30 @@ static void the_loop_from_inside_a_callback(void) {
   CHECK_INT(system(command), 0);
 }
 
+static void not_read(rstream_stream *stream, const uint8_t *bytes, size_t len, const rstream_error *error, void *data) {
+  (void)stream, (void)bytes, (void)len, (void)error;
+  ++*(int *)data;
+  CHECK(false);
+}
+
+/* After the close of a stream whose client is being closed nothing is read any more: what the callback needs may go. */
+static void no_read_after_the_close(void) {
+  struct scene scene;
+  begin(&scene);
+  int *calls = calloc(1, sizeof *calls);
+  CHECK(calls != NULL);
+  CHECK_INT(rstream_stream_read_start(scene.dialed, not_read, calls), 0);
+  CHECK_INT(rstream_stream_read_start(scene.accepted, not_read, calls), 0);
+  CHECK_INT(rstream_client_close(scene.world.client, closed, &scene.closed), 0);
+  CHECK_INT(rstream_stream_close(scene.dialed, NULL, NULL), 0);
+  CHECK_INT(rstream_stream_reset(scene.accepted, closed, &scene.closed), 0);
+  free(calls);
+  run_until_count(scene.world.loop, &scene.closed, 2);
+  world_end(&scene.world);
+}
+
 int main(void) {
+  no_read_after_the_close();
   enum part order[] = {STREAM, ACCEPTED, TUNNEL, CONTROL, CLIENT, ENGINE};
   int index = 0;
   permute(order, 0, &index);

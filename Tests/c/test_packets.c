@@ -266,6 +266,24 @@ static void no_stream(rstream_tunnel *tunnel, rstream_stream *stream, void *data
   CHECK(false);
 }
 
+/* Gone before a callback could be made. */
+struct never {
+  int calls;
+};
+
+static void not_read(rstream_packets *packets, const uint8_t *packet, size_t len, const rstream_error *error,
+                     void *data) {
+  (void)packets, (void)packet, (void)len, (void)error;
+  ((struct never *)data)->calls++;
+  CHECK(false);
+}
+
+static void not_drained(rstream_packets *packets, void *data) {
+  (void)packets;
+  ((struct never *)data)->calls++;
+  CHECK(false);
+}
+
 static void on_client_closed(void *data) {
   *(bool *)data = true;
 }
@@ -295,14 +313,20 @@ int main(void) {
   too_much(&world);
   forward(&world);
 
-  /* With its client a channel ends; its own close comes first. */
-  static struct box box;
+  /* With its client a channel ends; its own close comes first, and is the last that its callbacks are called before. */
   bool packets_closed = false, client_closed = false;
   CHECK_INT(rstream_tunnel_listen_packets(world.tunnel, echo_packets, NULL), 0);
   rstream_packets *packets = dial(&world, patient, "packets").packets;
-  CHECK_INT(rstream_packets_read_start(packets, put, &box), 0);
+  rstream_packets *silent = dial(&world, patient, "packets").packets;
+  struct never *never = calloc(1, sizeof *never);
+  CHECK_INT(rstream_packets_read_start(packets, not_read, never), 0);
+  CHECK_INT(rstream_packets_on_drain(packets, not_drained, never), 0);
+  CHECK_INT(rstream_packets_read_start(silent, not_read, never), 0);
+  CHECK_INT(rstream_packets_on_drain(silent, not_drained, never), 0);
   CHECK_INT(rstream_client_close(patient, on_client_closed, &client_closed), 0);
   CHECK_INT(rstream_packets_close(packets, set_flag, &packets_closed), 0);
+  CHECK_INT(rstream_packets_close(silent, NULL, NULL), 0);
+  free(never);
   run_until(world.loop, &client_closed);
   CHECK(packets_closed);
   world_end(&world);
