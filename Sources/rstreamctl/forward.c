@@ -16,6 +16,7 @@ typedef struct forward_values {
   const char *target;
   char *alpns;
   bool has_protocol;
+  bool has_publish;
   bool is_private;
   bool is_udp;
   bool is_online;
@@ -85,8 +86,13 @@ static int set_named(void *values, const option_t *option, const char *text) {
   char *name = NULL;
   const char *value = NULL;
   int status = options_split(option, text, &name, &value);
-  if (status == 0 && strcmp(name, "protocol") == 0) ((forward_values *)values)->has_protocol = true;
-  if (status == 0) status = set(values, name, value);
+  forward_values *forward = values;
+  if (status == 0) status = set(forward, name, value);
+  if (status == 0 && strcmp(name, "protocol") == 0) forward->has_protocol = true;
+  if (status == 0 && strcmp(name, "publish") == 0) {
+    forward->has_publish = true;
+    forward->is_private = strcmp(value, "false") == 0;
+  }
   free(name);
   return status;
 }
@@ -256,7 +262,11 @@ static int run(const command_t *self, int argc, char **argv) {
     values.target = line.positional;
     status = line.exit_code;
     if (!line.is_done && !values.has_protocol && !values.is_private) {
-      status = values.is_udp ? set(&values, "publish", "false") : set(&values, "protocol", "http");
+      if (!values.is_udp) {
+        status = set(&values, "protocol", "http");
+      } else if (!values.has_publish) {
+        status = set(&values, "publish", "false");
+      }
     }
     if (!line.is_done && status == 0) status = connect_and_run(&values, config);
   }

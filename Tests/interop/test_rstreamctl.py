@@ -333,6 +333,15 @@ def test_forward_publishes_http_by_default(engine, forward, site):
     connection.close()
 
 
+def test_forward_does_what_the_publish_property_says(engine, forward, name):
+    """Packets are published with a protocol of their own, and nothing becomes private in silence."""
+    result = ctl("forward", "53", "--udp", "--property", "publish=true", "--json", *engine.client_options())
+    assert result.returncode == 3
+    assert "protocol dtls, quic or http" in json.loads(result.stdout)["error"]
+    ours = forward(engine, "80", name, ["--property", "publish=false"])
+    assert ours.tunnel["forwarding"] == f"rstrm://{name} (unpublished)"
+
+
 def test_forward_for_people(engine, tmp_path, name):
     command = [build_product("rstreamctl"), "forward", "80", "--no-publish", "--name", name, *engine.client_options()]
     ours = Program(command, tmp_path / "forward.log")
