@@ -39,7 +39,8 @@ class QUICService:
         match event:
             case quic.events.StreamDataReceived() if event.stream_id & 2 == 0:
                 connection.send_stream_data(event.stream_id, event.data, event.end_stream)
-            case quic.events.DatagramFrameReceived():
+            # aioquic tries a datagram that fits no packet again and again, and sends none behind it.
+            case quic.events.DatagramFrameReceived() if len(event.data) <= connection._quic._max_datagram_size - 60:
                 connection._quic.send_datagram_frame(event.data)
 
     def accept(self, timeout=10.0):
