@@ -446,6 +446,21 @@ def test_agent_follows_a_redirect_over_quic(quic_engine, agent, start_quic_engin
     assert (second.seen, second.accepted) == (1, 0)
 
 
+def test_redirects_over_quic_drop_the_configured_server_name(start_quic_engine, forward, tcp_server):
+    """The server name set for the engine is not asked of another node, whose own name counts."""
+    first = start_quic_engine(names=("engine.test",))
+    second = start_quic_engine(certificate=first.authority.issue("localhost"))
+    target = ClientOptions(
+        "--engine", f"localhost:{first.port}", "--ca-file", first.ca_file, "--server-name", "engine.test"
+    )
+    forward(target, tcp_server(origins.echo).address, unique("agent"), [*QUIC, *PRIVATE], online=False)
+    control = first.accept_control()
+    control.ask_stream(control.grant_tunnel().id.value, proxy_endpoint=f"localhost:{second.port}")
+    # Its certificate is for no other name.
+    second.accept_proxy()
+    assert (first.seen, second.seen) == (1, 1)
+
+
 def test_dialer_ends_its_streams(quic_engine, dial, name):
     """Each local connection is one stream; its end is a FIN, its close STOP_SENDING with code 0 and a FIN."""
     ours = dial(quic_engine, name, arguments=QUIC)

@@ -13,6 +13,7 @@ import pytest
 from support import origins
 from support.certificates import Authority
 from support.ctl import ClientOptions
+from support.marking_relay import ECT0, MarkingRelay
 from support.waiting import wait_until
 
 QUIC = ["--config-set", "transport.mode=quic"]
@@ -181,3 +182,19 @@ def test_ipv6(start_engine, path):
     engine = start_engine(arguments=["--listen", "[::1]:0"])
     _, port = path(origins.sink, engine, host="::1")
     assert exchange(port, PAYLOAD) == digest(PAYLOAD)
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "removed"])
+def test_congestion_marks(engine, forward, dial, tcp_server, name, keeps):
+    """Both ends mark what they send as capable of ECN, and go on with it where the peer counts these marks (RFC 9000, section
+    13.4). On a path that removes them they stop.
+    """
+    with MarkingRelay(engine.port, keeps) as relay:
+        forward(through(engine, relay), tcp_server(origins.echo).address, name, ["--no-publish", *QUIC])
+        ours = dial(engine, name)
+        for _ in range(3):
+            assert exchange(ours.port, PAYLOAD[:300_000]) == PAYLOAD[:300_000]
+        for marks in (relay.to_server, relay.to_client):
+            assert len(marks) > 400 and marks[0] == ECT0
+            # What comes last are acknowledgements, which are marked like the rest.
+            assert set(marks[-200:]) == ({ECT0} if keeps else {0}), marks

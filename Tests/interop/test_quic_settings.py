@@ -10,7 +10,7 @@ import pytest
 
 from support import origins
 from support.certificates import Authority
-from support.ctl import unique
+from support.ctl import ClientOptions, unique
 from support.process import clean_environment
 from support.waiting import wait_until
 
@@ -28,6 +28,42 @@ def test_variables_choose_quic(start_quic_engine, forward, tmp_path, variables):
     forward(engine, "127.0.0.1:9", unique(), ["--no-publish"], environment=environment, online=False)
     engine.accept_control()
     assert (engine.seen, engine.accepted) == (1, 0)
+
+
+def test_bound_to_an_address(start_quic_engine, forward):
+    engine = start_quic_engine()
+    bound = [*QUIC, "--config-set", "transport.bind.mode=address", "--config-set", "transport.bind.address=127.0.0.2"]
+    forward(engine, "127.0.0.1:9", unique(), ["--no-publish", *bound], online=False)
+    engine.accept_control()
+    assert engine.accept_quic()._quic._network_paths[0].addr[0] == "127.0.0.2"
+    assert (engine.seen, engine.accepted) == (1, 0)
+
+
+def test_bound_to_an_interface(start_quic_engine, forward):
+    engine = start_quic_engine()
+    bound = [*QUIC, "--config-set", "transport.bind.mode=interface", "--config-set", "transport.bind.interface="]
+    forward(engine, "127.0.0.1:9", unique(), ["--no-publish", *bound[:-1], bound[-1] + "lo"], online=False)
+    engine.accept_control()
+    assert (engine.seen, engine.accepted) == (1, 0)
+    other = forward(engine, "127.0.0.1:9", unique(), ["--no-publish", *bound[:-1], bound[-1] + "none0"], online=False)
+    other.wait_line(20, status="offline")
+    other.judge(other.wait(), 4)
+    assert engine.seen == 1
+
+
+@pytest.mark.parametrize("host, family, other", [("::1", "ipv6", "ipv4"), ("127.0.0.1", "ipv4", "ipv6")])
+def test_family_of_addresses(start_quic_engine, forward, host, family, other):
+    """An engine that is there under one address of its name's two."""
+    engine = start_quic_engine(host=host)
+    target = ClientOptions("--engine", f"localhost:{engine.port}", "--ca-file", engine.ca_file)
+    chosen = ["--no-publish", *QUIC, "--config-set"]
+    forward(target, "127.0.0.1:9", unique(), [*chosen, f"transport.ipFamily={family}"], online=False)
+    engine.accept_control()
+    assert (engine.seen, engine.accepted) == (1, 0)
+    ours = forward(target, "127.0.0.1:9", unique(), [*chosen, f"transport.ipFamily={other}"], online=False)
+    ours.wait_line(20, status="offline")
+    ours.judge(ours.wait(), 4)
+    assert engine.seen == 1
 
 
 def test_an_engine_without_quic(start_engine, forward):
