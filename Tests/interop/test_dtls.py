@@ -155,14 +155,15 @@ def test_nothing_but_a_cookie_before_the_cookie(published, echo):
         client.wait_for(rb"FINE\n")
 
 
-def test_a_service_that_speaks_dtls_itself(published, tmp_path):
+@pytest.mark.parametrize("cipher", ["ALL", "ECDHE-ECDSA-AES128-CCM8"])
+def test_a_service_that_speaks_dtls_itself(published, tmp_path, cipher):
     certificate, key = Authority(tmp_path).issue("service")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with OpenSSL(
         *("s_server", "-dtls1_2", "-accept", f"127.0.0.1:{port}", "-alpn", ALPN),
-        *("-cert", certificate, "-key", key),
+        *("-cert", certificate, "-key", key, "-cipher", f"{cipher}:@SECLEVEL=0"),
     ) as service:
         service.wait_for(rb"ACCEPT")
         engine, host, _ = published(f"127.0.0.1:{port}", "--upstream-tls")
@@ -173,6 +174,10 @@ def test_a_service_that_speaks_dtls_itself(published, tmp_path):
             service.wait_for(rb"question\n")
             service.say(b"answer\n")
             client.wait_for(rb"answer\n")
+            client.say(b"?")
+            service.wait_for(rb"\?")
+            service.say(b"!")
+            client.wait_for(rb"!")
 
 
 def test_a_consumer_that_leaves_while_the_service_says_nothing(dtls_engine):
