@@ -28,7 +28,10 @@ final class DatagramDial: ClientOperation<DatagramDial.Outcome> {
       connect: { [self] done in
         client.transport.connect(timeout: client.transport.connectTimeout) { [self] result in
           guard case .success(let channel) = result, !(channel is QUICStream) else {
-            stream = (try? result.get()) as? QUICStream
+            if stream == nil, let opened = (try? result.get()) as? QUICStream {
+              stream = opened
+              opened.connection.datagramChannels.expect()
+            }
             return done(result)
           }
           channel.reset()
@@ -74,6 +77,7 @@ final class DatagramDial: ClientOperation<DatagramDial.Outcome> {
   override func release() {
     handshake?.cancel()
     handshake = nil
+    stream?.connection.datagramChannels.expectNoMore()
     stream = nil
   }
 }

@@ -26,7 +26,7 @@ public final class Packets: PacketChannelDelegate, ClientMember {
 
   // Made once: packets may be dropped by the thousand.
   private static let full = Failure(
-    -EAGAIN, "send a packet: \(PacketChannel.queueLimit) wait already; send less, or wait for the drain callback")
+    -EAGAIN, "send a packet: as many wait already as may; send less, or wait for the drain callback")
 
   private static let ended = Failure(-EPIPE, "send a packet: the other side has closed the channel")
 
@@ -40,7 +40,11 @@ public final class Packets: PacketChannelDelegate, ClientMember {
 
   public var path: PacketChannel.Path { channel.path }
   public var maximumSize: Int { channel.maximumSize }
-  public var queuedPackets: Int { isClosed || end != nil ? 0 : channel.queuedPackets }
+  /// As many as may wait when no more is taken, whatever keeps it from that.
+  public var queuedPackets: Int {
+    if isClosed || end != nil { return 0 }
+    return channel.isFull ? PacketChannel.queueLimit : channel.queuedPackets
+  }
   public var counters: PacketCounters { channel.counters }
 
   // MARK: Packets

@@ -25,6 +25,11 @@ struct ByteQueue {
     tail += bytes.count
   }
 
+  /// Takes memory for so many bytes more at once.
+  mutating func reserve(_ count: Int) {
+    if capacity - tail < count { makeRoom(for: count) }
+  }
+
   mutating func removeFirst(_ count: Int) {
     head = min(tail, head + count)
     if head == tail { removeAll() }

@@ -138,13 +138,19 @@ struct PacketChannelTests {
     test.close()
   }
 
-  @Test func sixtyFourWaitAndTheNextIsDropped() throws {
+  /// Of short packets so many wait, of long ones so many bytes.
+  @Test(arguments: [2_000, 60_000])
+  func asMuchWaitsAsMayAndTheNextIsDropped(size: Int) throws {
     let test = try TestLoop()
     let (raw, channel, recorder) = try pair(test)
-    let packet = bytes(60_000)
+    let packet = bytes(size)
     var taken = 0
     while channel.send(packet) == .taken { taken += 1 }
-    #expect(channel.queuedPackets == PacketChannel.queueLimit)
+    if size < PacketChannel.queueByteLimit / PacketChannel.queueLimit {
+      #expect(channel.queuedPackets == PacketChannel.queueLimit)
+    } else {
+      #expect((5...6).contains(channel.queuedPackets))
+    }
     #expect(channel.isFull)
     #expect(channel.send([1]) == .full)
     #expect(channel.counters.droppedSending == 2)
@@ -215,6 +221,14 @@ struct PacketChannelTests {
     }
     #expect(queue.isEmpty)
     #expect(queue.first == nil)
+    // One packet always has room, and what is too much in bytes has none.
+    let long = [UInt8](repeating: 1, count: PacketChannel.queueByteLimit)
+    #expect(long.withUnsafeBytes { queue.append($0) } && queue.isFull)
+    #expect(!long.withUnsafeBytes { queue.append(UnsafeRawBufferPointer(rebasing: $0.prefix(1))) })
+    queue.removeFirst()
+    let half = [UInt8](repeating: 2, count: PacketChannel.queueByteLimit / 2)
+    #expect(half.withUnsafeBytes { queue.append($0, after: $0) } && queue.isFull)
+    #expect(queue.first.map { Array($0) } == half + half)
     queue.removeAll()
   }
 }

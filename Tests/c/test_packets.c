@@ -11,7 +11,7 @@
 #include "world.h"
 
 struct box {
-  size_t lengths[4096];
+  size_t lengths[16384];
   size_t count;
   uint8_t last[65535];
   bool ended;
@@ -27,7 +27,7 @@ static void put(rstream_packets *packets, const uint8_t *packet, size_t len, con
     box->failure = rstream_error_code(error);
     return;
   }
-  CHECK(error == NULL && len <= sizeof box->last && box->count < 4096);
+  CHECK(error == NULL && len <= sizeof box->last && box->count < 16384);
   box->lengths[box->count++] = len;
   memcpy(box->last, packet, len);
 }
@@ -118,7 +118,7 @@ static void drained(rstream_packets *packets, void *data) {
 /* Who sends faster than the other side reads is told, and what was taken arrives in order. */
 static void too_much(struct world *world) {
   static struct box box;
-  static uint8_t bytes[8000];
+  static uint8_t bytes[4000];
   rstream_packets *accepted = NULL;
   int drains = 0, taken = 0, status = 0;
   CHECK_INT(rstream_tunnel_listen_packets(world->tunnel, keep, &accepted), 0);
@@ -127,9 +127,9 @@ static void too_much(struct world *world) {
   RUN_UNTIL(world, accepted);
   CHECK_STR(rstream_packets_peer(accepted), "127.0.0.1");
   CHECK_INT(strlen(rstream_packets_stream_id(accepted)), 24);
-  while (taken < 4096 && status == 0) {
+  while (taken < 16384 && status == 0) {
     /* Until everything in between is full as well. */
-    while (taken < 4096 && (status = rstream_packets_send(packets, bytes, sizeof bytes, NULL)) == 0) taken++;
+    while (taken < 16384 && (status = rstream_packets_send(packets, bytes, sizeof bytes, NULL)) == 0) taken++;
     for (int i = 0; i < 20 && rstream_packets_queue_size(packets) > 0; i++) run_idle(world->loop, 5);
     if (status == UV_EAGAIN && rstream_packets_queue_size(packets) == 0) status = 0;
   }

@@ -15,9 +15,12 @@
  * | quic-datagram | QUIC datagrams: packets may be lost and overtake each other. rstream_packets_max_size() tells how |
  * |               | long they may be. While a channel is not read 64 packets wait, further ones are dropped. |
  *
- * Sending never waits: 64 packets may wait to be sent, a further one is dropped and counted, and the caller is told
- * (UV_EAGAIN). Who must not lose packets, with datagram_guaranteed_delivery for instance, sends it again when the
- * callback of rstream_packets_on_drain() says that there is room.
+ * Sending never waits: 64 packets of each channel may wait to be sent, or fewer when they have 256 KiB; a further one is
+ * dropped and counted, and the caller is told (UV_EAGAIN). Who must not lose packets, with datagram_guaranteed_delivery
+ * for instance, sends it again when the callback of rstream_packets_on_drain() says that there is room.
+ *
+ * Channels whose QUIC datagrams share a connection take turns, packet by packet. When 1024 packets of all of them wait,
+ * none may add to what waits of its own.
  *
  * Packet channels belong to their client: they go on when the tunnel or the control channel they came through has ended.
  * Only the ends of QUIC datagrams' channels are told through the control channel, at the tunnel's side: after it nobody
@@ -89,8 +92,8 @@ RSTREAM_API int rstream_packets_read_stop(rstream_packets *packets);
  * @param packet  the bytes; may be NULL when `len` is 0
  * @param len     their number, up to rstream_packets_max_size()
  * @param error   may be NULL
- * @return 0; UV_EAGAIN when 64 packets wait (the packet is dropped and counted); UV_EMSGSIZE when it is too long (`error`
- *         says how long it may be); UV_EPIPE when the other side has closed the channel; RSTREAM_ESTREAM_CLOSED; what has
+ * @return 0; UV_EAGAIN when as many packets wait as may (this one is dropped and counted); UV_EMSGSIZE when it is too long
+ *         (`error` says how long it may be); UV_EPIPE when the other side has closed the channel; RSTREAM_ESTREAM_CLOSED; what has
  *         broken the channel; or a code (rstream.h)
  */
 RSTREAM_API int rstream_packets_send(rstream_packets *packets, const void *packet, size_t len, rstream_error **error);
@@ -116,8 +119,8 @@ RSTREAM_API int rstream_packets_on_drain(rstream_packets *packets, rstream_packe
 RSTREAM_API size_t rstream_packets_max_size(const rstream_packets *packets);
 
 /**
- * Packets that wait to be sent.
- * @return their number, 0..64; 0 for NULL
+ * Packets of this channel that wait to be sent.
+ * @return their number, 0..64; 64 whenever no more is taken, for the bytes of fewer packets too; 0 for NULL
  */
 RSTREAM_API size_t rstream_packets_queue_size(const rstream_packets *packets);
 
@@ -128,8 +131,9 @@ RSTREAM_API size_t rstream_packets_queue_size(const rstream_packets *packets);
  * |-------------------|-----------------|
  * | sent              | packets that were taken to be sent |
  * | received          | packets that were given to the read callback |
- * | dropped_sending   | packets that were not taken: 64 waited, or they were too long |
- * | dropped_receiving | packets that arrived while the channel was not read and 64 waited |
+ * | dropped_sending   | packets that were not taken, as too many waited or they were too long, or that became too long |
+ * |                   | for the network while they waited |
+ * | dropped_receiving | packets that arrived while the channel was not read and as many waited as may |
  *
  * @param name  one of the table
  * @return the count; 0 for an unknown name, for NULL and after the close

@@ -135,6 +135,7 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   public override var path: Path { .dtls }
   public override var maximumSize: Int { Self.maximumRecord }
   public override var queuedPackets: Int { lower.queuedPackets }
+  public override var isFull: Bool { lower.isFull }
   public override var peer: SocketAddress? { lower.peer }
 
   public override func cork() { lower.cork() }

@@ -29,6 +29,9 @@ public final class FramedPacketChannel: PacketChannel, ByteChannelDelegate {
   public override var path: Path { .stream }
   public override var maximumSize: Int { Frame.maximumPayload }
   public override var queuedPackets: Int { waiting + batchPackets }
+  public override var isFull: Bool {
+    waiting + batchPackets >= Self.queueLimit || channel.queuedBytes + batchBytes >= Self.queueByteLimit
+  }
   public override var peer: SocketAddress? { channel.peer }
 
   // MARK: Sending
@@ -36,7 +39,7 @@ public final class FramedPacketChannel: PacketChannel, ByteChannelDelegate {
   override func transmit(_ packet: UnsafeRawBufferPointer) -> PacketOutcome {
     guard let header = try? Frame.header(payload: packet.count) else { return .tooLarge }
     if isFull || batchBytes + Frame.headerSize + packet.count > Self.batchSize { flush() }
-    guard waiting < Self.queueLimit else { return .full }
+    guard !isFull else { return .full }
     let memory = batch ?? loop.takeScratch()
     batch = memory
     memory.storeBytes(of: header, toByteOffset: batchBytes, as: UInt32.self)

@@ -17,7 +17,7 @@ public protocol PacketChannelDelegate: AnyObject {
 /// What became of a packet that was to be sent.
 public enum PacketOutcome: Equatable, Sendable {
   case taken
-  /// As many packets wait as may: this one was dropped.
+  /// As many packets, or bytes of them, wait as may: this one was dropped.
   case full
   /// The packet is longer than `PacketChannel.maximumSize` and was dropped.
   case tooLarge
@@ -40,6 +40,8 @@ public struct PacketCounters: Equatable, Sendable {
 public class PacketChannel: Deferred {
   /// How many packets may wait, in each direction.
   public static let queueLimit = 64
+  /// How many bytes of packets may wait before another one is not taken.
+  public static let queueByteLimit = 262_144
 
   /// What packets travel on.
   public enum Path: String, Sendable {
@@ -88,7 +90,7 @@ public class PacketChannel: Deferred {
   public var peer: SocketAddress? { nil }
 
   /// Whether a source of packets is to be stopped until `packetChannelDrained`.
-  public final var isFull: Bool { queuedPackets >= Self.queueLimit }
+  public var isFull: Bool { queuedPackets >= Self.queueLimit }
 
   public final func readStart() {
     guard !isReading, !isClosed else { return }

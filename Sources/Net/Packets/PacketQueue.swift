@@ -5,18 +5,29 @@ import Glibc
 struct PacketQueue {
   private var bytes = ByteQueue()
   private(set) var count = 0
+  /// What the queue has grown to since it was empty: as much is expected the next time.
+  private var peak = 0
 
   private static let headerSize = MemoryLayout<Int32>.size
 
   var isEmpty: Bool { count == 0 }
-  var isFull: Bool { count >= PacketChannel.queueLimit }
+  /// One packet always has room, however long it is.
+  var isFull: Bool { count >= PacketChannel.queueLimit || bytes.count >= PacketChannel.queueByteLimit }
 
-  /// False when the queue is full.
-  mutating func append(_ packet: UnsafeRawBufferPointer) -> Bool {
-    guard !isFull, let size = Int32(exactly: packet.count) else { return false }
+  /// Adds a packet, which may be made of two pieces. False when the queue is full.
+  mutating func append(
+    _ packet: UnsafeRawBufferPointer, after start: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+  ) -> Bool {
+    guard !isFull, let size = Int32(exactly: start.count + packet.count) else { return false }
+    if isEmpty {
+      bytes.reserve(max(peak, Self.headerSize + Int(size)))
+      peak = 0
+    }
     withUnsafeBytes(of: size) { bytes.append($0) }
+    bytes.append(start)
     bytes.append(packet)
     count += 1
+    peak = max(peak, bytes.count)
     return true
   }
 

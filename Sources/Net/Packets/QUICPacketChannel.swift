@@ -14,7 +14,17 @@ public final class QUICPacketChannel: PacketChannel {
   public private(set) var reason: Failure?
 
   private let connection: QUICConnection
-  private weak var channels: DatagramChannels?
+  private let channels: DatagramChannels
+  /// Datagrams that wait for this channel's turn.
+  private var queue = PacketQueue()
+  /// As many wait as may, until it has been told that some have left.
+  private var isHeldBack = false
+  /// Told when what waited at the close has left.
+  private var farewell: (() -> Void)?
+  /// The channel whose turn comes after this one's.
+  var next: QUICPacketChannel?
+  /// Noted to be told what has left.
+  var isNoted = false
 
   init(_ channels: DatagramChannels, _ connection: QUICConnection, _ id: DatagramChannelID) {
     self.channels = channels
@@ -23,31 +33,70 @@ public final class QUICPacketChannel: PacketChannel {
     super.init(connection.loop)
   }
 
+  deinit { queue.removeAll() }
+
   public override var path: Path { .quicDatagram }
   public override var maximumSize: Int { max(0, connection.maximumDatagram - DatagramChannelID.size) }
-  /// All channels of a connection share its room.
-  public override var queuedPackets: Int { connection.datagrams.count }
+  public override var queuedPackets: Int { queue.count }
+  public override var isFull: Bool { isHeldBack }
   public override var peer: SocketAddress? { connection.peer }
 
   override func transmit(_ packet: UnsafeRawBufferPointer) -> PacketOutcome {
     guard connection.isOpen, !isClosedByPeer else { return .closed }
-    guard !isFull else { return .full }
-    let memory = loop.takeScratch()
-    defer { loop.giveBackScratch(memory) }
-    id.write(to: memory)
-    UnsafeMutableRawBufferPointer(rebasing: memory[DatagramChannelID.size...]).copyMemory(from: packet)
-    let size = DatagramChannelID.size + packet.count
-    return connection.send(datagram: UnsafeRawBufferPointer(rebasing: memory[..<size])) ? .taken : .tooLarge
+    guard !isHeldBack else { return .full }
+    enqueue(packet)
+    return .taken
+  }
+
+  /// Adds a packet to those that wait, of which there are not too many.
+  func enqueue(_ packet: UnsafeRawBufferPointer) {
+    let isFirst = queue.isEmpty
+    guard (id.withBytes { queue.append(packet, after: $0) }) else { return }
+    channels.added(to: self, isFirst: isFirst)
+    if queue.isFull || channels.isCrowded { isHeldBack = true }
+  }
+
+  // MARK: Called when it is the channel's turn
+
+  /// What is to be sent next; valid until the queue changes.
+  var firstDatagram: UnsafeRawBufferPointer? { queue.first }
+
+  /// Takes it away. False when no more wait.
+  func removeFirst(wasSent: Bool) -> Bool {
+    queue.removeFirst()
+    if !wasSent { counters.droppedSending &+= 1 }
+    return !queue.isEmpty
+  }
+
+  /// Whether what has left just now is of interest.
+  var awaitsRoom: Bool { isHeldBack || queue.isEmpty && farewell != nil }
+
+  /// Packets have left, or were dropped for having become too long for the path.
+  func tellSent() {
+    if isHeldBack, queue.isEmpty || !(queue.isFull || channels.isCrowded) {
+      isHeldBack = false
+      delegate?.packetChannelDrained(self)
+    }
+    if queue.isEmpty, let farewell {
+      self.farewell = nil
+      farewell()
+    }
+  }
+
+  /// The connection has ended: nothing more leaves.
+  func dropWaiting() {
+    queue.removeAll()
+    farewell = nil
   }
 
   public override func close() {
     guard !isClosed else { return }
     _ = finish()
-    channels?.remove(self)
-    let report = onClose
+    channels.remove(self)
+    guard let report = onClose else { return }
     onClose = nil
     // The peer looks for no more datagrams once it knows.
-    if let report { connection.afterDatagrams { [reason] in report(reason) } }
+    if queue.isEmpty { report(reason) } else { farewell = { [reason] in report(reason) } }
   }
 
   public override func reset(because failure: Failure) {
@@ -60,7 +109,7 @@ public final class QUICPacketChannel: PacketChannel {
   public func peerClosed(_ failure: Failure? = nil) {
     guard !isClosed, !isClosedByPeer else { return }
     isClosedByPeer = true
-    channels?.remove(self)
+    channels.remove(self)
     onClose = nil
     sourceEnded(failure)
   }
@@ -78,6 +127,4 @@ public final class QUICPacketChannel: PacketChannel {
     deliver(packet)
     if isReading, !isClosed { delegate?.packetChannelPaused(self) }
   }
-
-  func drained() { delegate?.packetChannelDrained(self) }
 }

@@ -36,6 +36,7 @@ public final class UDPSocketChannel: PacketChannel, SocketOwner {
   public override var path: Path { .udp }
   public override var maximumSize: Int { Self.maximumPayload }
   public override var queuedPackets: Int { queue.count }
+  public override var isFull: Bool { queue.isFull }
   public override var peer: SocketAddress? { remote }
 
   override func transmit(_ packet: UnsafeRawBufferPointer) -> PacketOutcome {

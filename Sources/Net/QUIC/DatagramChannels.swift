@@ -27,24 +27,42 @@ public struct DatagramChannelID: Hashable, Sendable {
     low = UInt32(bigEndian: datagram.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
   }
 
-  func write(to memory: UnsafeMutableRawBufferPointer) {
-    memory.storeBytes(of: high.bigEndian, as: UInt64.self)
-    memory.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt32.self)
+  /// Lends the bytes as they are sent.
+  func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+    withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) {
+      body(UnsafeRawBufferPointer(rebasing: $0.prefix(Self.size)))
+    }
   }
 }
 
-/// The packet channels that travel as the datagrams of one QUIC connection.
+/// The packet channels that travel as the datagrams of one QUIC connection. Those whose packets wait take turns, packet by
+/// packet: one that sends all it can leaves the others their part.
 public final class DatagramChannels {
+  /// When so many packets of all channels wait, no channel may add to its own.
+  static let waitingLimit = 1_024
+  /// How many packets wait for a channel that is being asked for.
+  private static let earlyLimit = 64
+
   /// Nil once the connection has ended.
   private(set) var connection: QUICConnection?
   private var channels: [DatagramChannelID: QUICPacketChannel] = [:]
   /// The one that was received from last: mostly the next as well.
   private var recent: QUICPacketChannel?
 
+  /// Whose turn it is, and who was added last; the list goes through `QUICPacketChannel.next`.
+  private var turn: QUICPacketChannel?
+  private var last: QUICPacketChannel?
+  private var waiting = 0
+  /// Those that are to be told that packets have left.
+  private var noted: [QUICPacketChannel] = []
+
+  /// How many channels are being asked for: packets of one may overtake the answer that names it.
+  private var expected = 0
+  private var early: [(id: DatagramChannelID, packet: [UInt8])] = []
+
   init(_ connection: QUICConnection) {
     guard !connection.isEnded else { return }
     self.connection = connection
-    connection.onDatagramRoom = { [weak self] in self?.drained() }
   }
 
   /// Opens a channel; what arrives for it from now on waits until it is read.
@@ -57,7 +75,19 @@ public final class DatagramChannels {
     }
     let channel = QUICPacketChannel(self, connection, id)
     channels[id] = channel
+    if !early.isEmpty {
+      for datagram in early where datagram.id == id { datagram.packet.withUnsafeBytes { channel.received($0) } }
+      early.removeAll { $0.id == id }
+    }
     return channel
+  }
+
+  /// A channel is asked for whose id the peer will tell. To be taken back when it has, or will not.
+  public func expect() { expected += 1 }
+
+  public func expectNoMore() {
+    expected = max(0, expected - 1)
+    if expected == 0 { early = [] }
   }
 
   /// Hands a datagram to its channel. What belongs to none is dropped: a channel may have ended while it was on its way.
@@ -65,7 +95,12 @@ public final class DatagramChannels {
     guard datagram.count >= DatagramChannelID.size else { return }
     let id = DatagramChannelID(datagram)
     if recent?.id != id {
-      guard let channel = channels[id] else { return }
+      guard let channel = channels[id] else {
+        if expected > 0, early.count < Self.earlyLimit {
+          early.append((id, Array(datagram[DatagramChannelID.size...])))
+        }
+        return
+      }
       recent = channel
     }
     recent?.received(UnsafeRawBufferPointer(rebasing: datagram[DatagramChannelID.size...]))
@@ -77,6 +112,15 @@ public final class DatagramChannels {
   }
 
   func connectionEnded(_ failure: Failure) {
+    while let channel = turn {
+      turn = channel.next
+      channel.next = nil
+      channel.dropWaiting()
+    }
+    last = nil
+    waiting = 0
+    noted = []
+    early = []
     let ended = channels.values
     channels = [:]
     recent = nil
@@ -84,7 +128,51 @@ public final class DatagramChannels {
     for channel in ended { channel.connectionEnded(failure) }
   }
 
-  private func drained() {
-    for channel in channels.values { channel.drained() }
+  // MARK: Turns
+
+  var isCrowded: Bool { waiting >= Self.waitingLimit }
+
+  /// A packet waits in the channel, maybe the first there.
+  func added(to channel: QUICPacketChannel, isFirst: Bool) {
+    waiting += 1
+    if isFirst {
+      if let last { last.next = channel } else { turn = channel }
+      last = channel
+    }
+    connection?.schedule()
+  }
+
+  /// What is to be sent next; valid until something changes.
+  var first: UnsafeRawBufferPointer? { turn?.firstDatagram }
+
+  /// Takes it away, sent or not; the next channel has its turn.
+  func removeFirst(wasSent: Bool) {
+    guard let channel = turn else { return }
+    waiting -= 1
+    let waitsOn = channel.removeFirst(wasSent: wasSent)
+    if !waitsOn || channel !== last {
+      turn = channel.next
+      channel.next = nil
+      if turn == nil { last = nil }
+      if waitsOn {
+        last?.next = channel
+        last = channel
+      }
+    }
+    if channel.awaitsRoom, !channel.isNoted {
+      channel.isNoted = true
+      noted.append(channel)
+    }
+  }
+
+  /// Tells the channels whose packets have left.
+  func tellSent() {
+    guard !noted.isEmpty else { return }
+    let told = noted
+    noted.removeAll(keepingCapacity: true)
+    for channel in told {
+      channel.isNoted = false
+      channel.tellSent()
+    }
   }
 }

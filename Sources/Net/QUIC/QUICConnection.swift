@@ -32,7 +32,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   public var delegate: (any QUICConnectionDelegate)?
   /// Kept as long as the connection.
   public var attachment: AnyObject?
-  var datagramsSent: UInt64 = 0
 
   let tls: QUICTLSSession
   let path: any DatagramPath
@@ -61,13 +60,11 @@ public final class QUICConnection: Deferred, DatagramReceiver {
   var withheldCredit = 0
 
   // Datagrams.
-  private var packetChannels: DatagramChannels?
+  private(set) var packetChannels: DatagramChannels?
   var datagrams: DatagramQueue
 
   // Writing.
   var prefersDatagram = false
-  /// Who is told when so many datagrams have left or were dropped, in that order.
-  var leaving: [(count: UInt64, report: () -> Void)] = []
   /// Called when datagrams have left, or were dropped, while `isCrowded`, and it is not so any more.
   var onDatagramRoom: (() -> Void)?
   var wasCrowded = false
@@ -542,7 +539,6 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     failStreams(failure)
     packetChannels?.connectionEnded(failure)
     packetChannels = nil
-    leaving = []
     onDatagramRoom = nil
     onStreamCredit = nil
     listener?.connection(self, ended: failure)

@@ -34,28 +34,25 @@ extension QUICConnection {
     return true
   }
 
-  /// Takes the oldest datagram that waits away; who waits for room is told afterwards, whatever has become of it.
+  /// What is to be sent next: the connection's own, then those of its packet channels.
+  var firstDatagram: UnsafeRawBufferPointer? { datagrams.first ?? packetChannels?.first }
+
+  /// Takes that away; who waits for room is told afterwards, whatever has become of it.
   func removeDatagram(wasSent: Bool) {
+    guard !datagrams.isEmpty else { return packetChannels?.removeFirst(wasSent: wasSent) ?? () }
     if isCrowded { wasCrowded = true }
     datagrams.removeFirst()
-    if wasSent { datagramsSent &+= 1 } else { datagrams.drop() }
+    if !wasSent { datagrams.drop() }
   }
 
-  /// Calls `report` when the datagrams that wait now have left, or will not: at once when there are none.
-  func afterDatagrams(_ report: @escaping () -> Void) {
-    guard !datagrams.isEmpty else { return report() }
-    leaving.append((goneDatagrams &+ UInt64(datagrams.count), report))
-  }
-
-  /// Tells those who wait for datagrams to leave.
-  func tellGoneDatagrams() {
-    while let next = leaving.first, next.count <= goneDatagrams || datagrams.isEmpty {
-      leaving.removeFirst()
-      next.report()
+  /// Tells those who wait for room.
+  func tellDatagramRoom() {
+    if wasCrowded, !isCrowded {
+      wasCrowded = false
+      onDatagramRoom?()
     }
+    packetChannels?.tellSent()
   }
-
-  private var goneDatagrams: UInt64 { datagramsSent &+ datagrams.dropped }
 
   /// Whether half of the room for waiting datagrams is taken; `onDatagramRoom` tells when there is more again.
   var isCrowded: Bool { datagrams.count >= settings.datagramQueue / 2 }

@@ -119,7 +119,7 @@ extension QUICConnection {
     prefersDatagram.toggle()
     var mayStream = true
     while true {
-      if let datagram = datagrams.first, prefersDatagram || pending.count == 0 || !mayStream {
+      if let datagram = firstDatagram, prefersDatagram || pending.count == 0 || !mayStream {
         var accepted: Int32 = 0
         var piece = ngtcp2_vec(
           base: UnsafeMutablePointer(mutating: datagram.baseAddress?.assumingMemoryBound(to: UInt8.self)),
@@ -202,11 +202,7 @@ extension QUICConnection {
 
   /// Tells the owners of streams what came of their writes.
   func tellWriters() {
-    if wasCrowded, !isCrowded {
-      wasCrowded = false
-      onDatagramRoom?()
-    }
-    tellGoneDatagrams()
+    tellDatagramRoom()
     guard !drained.isEmpty || !stopped.isEmpty else { return }
     let (drained, stopped) = (drained, stopped)
     self.drained.removeAll(keepingCapacity: true)

@@ -13,9 +13,13 @@
 //! | stream | frames on a reliable stream: a packet that was taken arrives, in order, or the channel fails. Packets of up to 65535 bytes. A channel that is not read slows its sender down and nobody else. |
 //! | quic-datagram | QUIC datagrams: packets may be lost and overtake each other. rstream_packets_max_size() tells how long they may be. While a channel is not read 64 packets wait, further ones are dropped. |
 //!
-//! Sending never waits: 64 packets may wait to be sent, a further one is dropped and counted, and the caller is
-//! told (UV_EAGAIN). Who must not lose packets, with datagram_guaranteed_delivery for instance, sends it again when
-//! the callback of rstream_packets_on_drain() says that there is room.
+//! Sending never waits: 64 packets of each channel may wait to be sent, or fewer when they have 256 KiB; a further
+//! one is dropped and counted, and the caller is told (UV_EAGAIN). Who must not lose packets, with
+//! datagram_guaranteed_delivery for instance, sends it again when the callback of rstream_packets_on_drain() says
+//! that there is room.
+//!
+//! Channels whose QUIC datagrams share a connection take turns, packet by packet. When 1024 packets of all of them
+//! wait, none may add to what waits of its own.
 //!
 //! Packet channels belong to their client: they go on when the tunnel or the control channel they came through has
 //! ended. Only the ends of QUIC datagrams' channels are told through the control channel, at the tunnel's side:
@@ -101,9 +105,9 @@ extern "C" {
     /// - `len`: their number, up to rstream_packets_max_size()
     /// - `error`: may be NULL
     ///
-    /// Returns 0; UV_EAGAIN when 64 packets wait (the packet is dropped and counted); UV_EMSGSIZE when it is too long
-    /// (`error` says how long it may be); UV_EPIPE when the other side has closed the channel; RSTREAM_ESTREAM_CLOSED;
-    /// what has broken the channel; or a code (rstream.h).
+    /// Returns 0; UV_EAGAIN when as many packets wait as may (this one is dropped and counted); UV_EMSGSIZE when it is
+    /// too long (`error` says how long it may be); UV_EPIPE when the other side has closed the channel;
+    /// RSTREAM_ESTREAM_CLOSED; what has broken the channel; or a code (rstream.h).
     pub fn rstream_packets_send(
         packets: *mut rstream_packets,
         packet: *const c_void,
@@ -125,9 +129,9 @@ extern "C" {
     ///
     /// Returns number of bytes, up to 65535; 0 for NULL.
     pub fn rstream_packets_max_size(packets: *const rstream_packets) -> usize;
-    /// Packets that wait to be sent.
+    /// Packets of this channel that wait to be sent.
     ///
-    /// Returns their number, 0..64; 0 for NULL.
+    /// Returns their number, 0..64; 64 whenever no more is taken, for the bytes of fewer packets too; 0 for NULL.
     pub fn rstream_packets_queue_size(packets: *const rstream_packets) -> usize;
     /// Counts of a packet channel since it was opened.
     ///
@@ -135,8 +139,8 @@ extern "C" {
     /// | --- | --- |
     /// | sent | packets that were taken to be sent |
     /// | received | packets that were given to the read callback |
-    /// | dropped_sending | packets that were not taken: 64 waited, or they were too long |
-    /// | dropped_receiving | packets that arrived while the channel was not read and 64 waited |
+    /// | dropped_sending | packets that were not taken, as too many waited or they were too long, or that became too long for the network while they waited |
+    /// | dropped_receiving | packets that arrived while the channel was not read and as many waited as may |
     ///
     /// - `name`: one of the table
     ///
