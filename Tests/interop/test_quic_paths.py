@@ -126,6 +126,32 @@ def test_rebinding(path):
     assert relay.rebindings >= 4
 
 
+def test_packets_go_on_while_the_address_changes(engine, udp_relay, forward, dial, udp_echo, name):
+    """Both ends' addresses. What is under way meanwhile may be lost, as packets are, and is sent again."""
+    relay = udp_relay(engine.port)
+    target = through(engine, relay)
+    agent = forward(target, udp_echo.address, name, ["--no-publish", "--udp", *QUIC])
+    port = dial(target, name, arguments=["--udp", *QUIC]).port
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.settimeout(0.5)
+        sender.connect(("127.0.0.1", port))
+
+        def answers(packet):
+            sender.send(packet)
+            try:
+                return sender.recv(1000) == packet.upper()
+            except TimeoutError:
+                return False
+
+        for turn in range(5):
+            wait_until(lambda: answers(b"turn %d" % turn), timeout=20)
+            relay.rebind()
+        wait_until(lambda: answers(b"the last"), timeout=20)
+    assert relay.rebindings == 5 and len(relay.paths) == 2
+    # It is the channel from before.
+    assert len(udp_echo.peers) == 1 and agent.opened()["peer"] == "127.0.0.1"
+
+
 def test_blackhole(path):
     """Nothing gets through for five seconds in the middle of a transfer, which then goes on."""
     relay, port = path(origins.sink)
