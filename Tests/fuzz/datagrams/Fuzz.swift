@@ -68,8 +68,7 @@ private func checkFrames(_ packet: [UInt8]) {
 private func checkID(_ bytes: [UInt8]) {
   let text = String(decoding: bytes, as: UTF8.self)
   guard let id = DatagramChannelID(streamID: text) else { return }
-  var written = [UInt8](repeating: 0, count: DatagramChannelID.size)
-  written.withUnsafeMutableBytes { id.write(to: $0) }
+  let written = id.withBytes { Array($0) }
   expect(written.withUnsafeBytes { DatagramChannelID($0) } == id, "another id")
 }
 
