@@ -1284,7 +1284,8 @@ class packets : public detail::reading_handle<detail::packets_node> {
   }
 
   /// Sends a packet, which is taken over before the call returns, or not sent at all: std::errc::message_size when it is
-  /// longer than max_size(), std::errc::resource_unavailable_try_again when 64 wait, which drops and counts it.
+  /// longer than max_size(), std::errc::resource_unavailable_try_again when 64 or 256 KiB of
+  /// them wait, which drops and counts it.
   result<void> send(bytes_view packet) {
     const rstream_buf buf = packet.buf();
     return detail::explained(

@@ -29,9 +29,9 @@ _COUNTS = ("sent", "received", "dropped_sending", "dropped_receiving")
 class PacketTransport(asyncio.DatagramTransport):
     """Packets between a protocol and a packet channel of the C library.
 
-    A packet that finds 64 waiting to be sent is dropped and counted; the protocol is
-    told to pause then, and to resume when they have left. What is longer than
-    :attr:`max_size` is refused with :meth:`asyncio.DatagramProtocol.error_received`.
+    A packet that finds 64, or 256 KiB of them, waiting to be sent is dropped and counted;
+    the protocol is told to pause then, and to resume when they have left. What is longer
+    than :attr:`max_size` is refused with :meth:`asyncio.DatagramProtocol.error_received`.
     """
 
     def __init__(

@@ -33,9 +33,9 @@ pub struct PacketCounts {
     pub sent: u64,
     /// Packets that were read.
     pub received: u64,
-    /// Packets that were not taken: 64 waited, or they were too long.
+    /// Packets that were not taken: 64 or 256 KiB of them waited, or they were too long.
     pub dropped_sending: u64,
-    /// Packets that arrived while nobody read and 64 waited.
+    /// Packets that arrived while nobody read and 64, or 256 KiB of them, waited.
     pub dropped_receiving: u64,
 }
 
@@ -174,8 +174,8 @@ impl Packets {
     }
 
     /// Sends a packet, which is taken over before this returns, or not sent at all: the error is `EMSGSIZE` when it is
-    /// longer than [`Packets::max_size`], `EAGAIN` when 64 wait, which drops and counts it, `EPIPE` when the other side
-    /// has closed the channel.
+    /// longer than [`Packets::max_size`], `EAGAIN` when 64 or 256 KiB of them wait, which drops and counts it, `EPIPE` when
+    /// the other side has closed the channel.
     pub fn send(&self, packet: impl AsRef<[u8]>) -> Result<()> {
         let raw = self.node.node.raw()?;
         let packet = packet.as_ref();
@@ -203,7 +203,7 @@ impl Packets {
         self.node.node.raw().map_or(0, |raw| unsafe { sys::rstream_packets_max_size(raw) })
     }
 
-    /// Packets that wait to be sent, at most 64.
+    /// Packets that wait to be sent; 64 when no further one is taken.
     pub fn queue_size(&self) -> usize {
         // SAFETY: the channel is open.
         self.node.node.raw().map_or(0, |raw| unsafe { sys::rstream_packets_queue_size(raw) })
