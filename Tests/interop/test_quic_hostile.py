@@ -92,12 +92,12 @@ def torment(connection, frames, packets=20):
         pass
 
 
-def end_of(connection):
+def end_of(connection, seconds=2):
     """The code that the peer has closed the connection with; None when it bears everything. Then it may be silent, too:
     it has been told to use connection ids that aioquic has never heard of.
     """
     try:
-        connection.ping_peer(2)
+        connection.ping_peer(seconds)
         return None
     except TimeoutError:
         return None
@@ -135,7 +135,7 @@ def test_agent_bears_hostile_frames(start_quic_engine, forward, name, seed):
     agent.wait_line(status="online")
     hostile = engine.accept_quic()
     torment(hostile, Frames(1000 + seed))
-    if end_of(hostile) is None:
+    if end_of(hostile, seconds=20) is None:
         return agent.end()
     line = agent.wait_line(20, status="offline")
     assert line["code"] == "ERR_RSTREAM_PROTOCOL", line
