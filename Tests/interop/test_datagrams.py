@@ -182,15 +182,20 @@ def test_many_channels_do_not_mix(engine, quic_client, name):
         assert far.receive() == f"packet {number}".encode()
 
 
+def frames_only(dialer, control, name):
+    """A dialer of the tunnel is refused a channel, and gets a stream."""
+    with pytest.raises(wire.Refused) as refused:
+        dialer.dialed_channel(dialer.ask_for_channel(name))
+    assert refused.value.code == 2000
+    near = dialer.connect()
+    near.send(wire.stream_req(name, True))
+    crosses(near, control.accept())
+
+
 def test_guaranteed_delivery_stays_on_streams(engine, quic_client, name):
     other = engine.quic_client()
     control = owner_of(quic_client, name, datagram_guaranteed_delivery=True)
-    with pytest.raises(wire.Refused) as refused:
-        other.dialed_channel(other.ask_for_channel(name))
-    assert refused.value.code == 2000
-    near = other.connect()
-    near.send(wire.stream_req(name, True))
-    crosses(near, control.accept())
+    frames_only(other, control, name)
 
 
 def test_channels_are_refused_where_they_cannot_be(quic_client, tls_client, name):
@@ -229,12 +234,7 @@ def test_a_channel_that_is_agreed_to_too_late_is_closed(start_engine, name):
 def test_an_owner_that_takes_no_datagrams_is_asked_for_a_stream(engine, quic_client, name):
     owner = engine.quic_client(max_datagram_frame_size=None)
     control = owner_of(owner, name)
-    with pytest.raises(wire.Refused) as refused:
-        quic_client.dialed_channel(quic_client.ask_for_channel(name))
-    assert refused.value.code == 2000
-    near = quic_client.connect()
-    near.send(wire.stream_req(name, True))
-    crosses(near, control.accept())
+    frames_only(quic_client, control, name)
 
 
 def test_our_client_brings_a_stream_where_the_engine_takes_no_datagrams(start_quic_engine, forward, udp_echo):

@@ -277,15 +277,14 @@ def test_a_client_that_starts_over_from_its_port(published, echo):
     assert len(echo.peers) == 3
 
 
+def impatient(start_engine):
+    """An engine that lets associations idle for a second."""
+    settings = {"dtls.enabled": "true", "dtls.listen_addr": "127.0.0.1:0"}
+    return start_engine(settings=settings | {"timeouts.dtls_idle_seconds": 1, "timeouts.drain_seconds": 1})
+
+
 def test_an_idle_association_ends(start_engine, forward, echo, name):
-    engine = start_engine(
-        settings={
-            "dtls.enabled": "true",
-            "dtls.listen_addr": "127.0.0.1:0",
-            "timeouts.dtls_idle_seconds": 1,
-            "timeouts.drain_seconds": 1,
-        }
-    )
+    engine = impatient(start_engine)
     agent = forward(engine, echo.address, name, ["--udp", "--protocol", "dtls"])
     with consumer(engine, agent.tunnel["hostname"]) as client:
         client.wait_for(rb"Verify return code: 0")
@@ -298,14 +297,7 @@ def test_an_idle_association_ends(start_engine, forward, echo, name):
 
 def test_the_association_of_a_vanished_consumer_ends(start_engine, forward, name):
     """Though its service goes on sending."""
-    engine = start_engine(
-        settings={
-            "dtls.enabled": "true",
-            "dtls.listen_addr": "127.0.0.1:0",
-            "timeouts.dtls_idle_seconds": 1,
-            "timeouts.drain_seconds": 1,
-        }
-    )
+    engine = impatient(start_engine)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
         service.bind(("127.0.0.1", 0))
         agent = forward(engine, "127.0.0.1:%d" % service.getsockname()[1], name, ["--udp", "--protocol", "dtls"])
