@@ -28,10 +28,8 @@ final class DatagramDial: ClientOperation<DatagramDial.Outcome> {
       connect: { [self] done in
         client.transport.connect(timeout: client.transport.connectTimeout) { [self] result in
           guard case .success(let channel) = result, !(channel is QUICStream) else {
-            if stream == nil, let opened = (try? result.get()) as? QUICStream {
-              stream = opened
-              opened.connection.datagramChannels.expect()
-            }
+            stream = (try? result.get()) as? QUICStream
+            stream?.connection.datagramChannels.expect()
             return done(result)
           }
           channel.reset()

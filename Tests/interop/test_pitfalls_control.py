@@ -124,9 +124,7 @@ def test_pitfall_12_engine_confirms_the_close_and_then_ends(engine, client, name
     """CloseControlChannelRsp comes first and the end of the connection after it; the tunnels are gone by then."""
     control = client.control()
     control.open_tunnel(name=name, publish=False)
-    control.send(wire.close_control())
-    control.expect("close_control_channel_rsp")
-    control.expect_end()
+    control.close()
     assert control.kinds()[-1] == "close_control_channel_rsp"
     assert engine.tunnels(name=name) == [] and engine.clients(id=control.client_id) == []
 

@@ -77,9 +77,7 @@ def test_pitfall_12_engine_confirms_the_close_and_then_ends_the_stream(engine, q
     """The answer, and FIN behind it; the connection stays for what else travels on it."""
     control = quic_client.control()
     control.open_tunnel(name=name, publish=False)
-    control.send(wire.close_control())
-    control.expect("close_control_channel_rsp")
-    control.expect_end()
+    control.close()
     assert control.kinds()[-1] == "close_control_channel_rsp"
     assert engine.tunnels(name=name) == [] and engine.clients(id=control.client_id) == []
     quic_client.connection.ping_peer()

@@ -5,8 +5,6 @@
 final class ConnectUDP: DatagramPath, QUICConnectionDelegate, HTTP3TunnelDelegate {
   /// The context of UDP payloads (RFC 9298, section 5).
   private static let context: UInt8 = 0
-  /// What a first packet of QUIC has at least (RFC 9000, section 14.1).
-  private static let smallestPacket = 1200
 
   var receiver: (any DatagramReceiver)?
 
@@ -113,12 +111,13 @@ final class ConnectUDP: DatagramPath, QUICConnectionDelegate, HTTP3TunnelDelegat
   func tunnelOpened() {
     guard let request = tunnel?.requestStream else { return }
     header = VariableLengthInteger.encoded(UInt64(request) / 4) + [Self.context]
-    guard largestPacket >= Self.smallestPacket else {
+    let needed = QUICSettings.smallestMaximum
+    guard largestPacket >= needed else {
       return fail(
         Failure(
           ErrorCode.proxy,
           "it carries no UDP: it takes QUIC datagrams of \(connection.maximumDatagram) bytes, and packets of "
-            + "\(Self.smallestPacket) need \(Self.smallestPacket + header.count)"))
+            + "\(needed) need \(needed + header.count)"))
     }
     let report = completion
     completion = nil

@@ -9,7 +9,7 @@ extension QUICSettings {
     ngtcp2_settings_default_versioned(NGTCP2_SETTINGS_VERSION, &settings)
     settings.initial_ts = rstream_quic_now()
     settings.cc_algo = congestionControl == .bbr ? rstream_quic_bbr() : NGTCP2_CC_ALGO_CUBIC
-    settings.max_tx_udp_payload_size = max(1200, min(largestPacket, path.largestPacket))
+    settings.max_tx_udp_payload_size = max(QUICSettings.smallestMaximum, min(largestPacket, path.largestPacket))
     if !discoversPacketSize {
       settings.no_tx_udp_payload_size_shaping = 1
       settings.no_pmtud = 1

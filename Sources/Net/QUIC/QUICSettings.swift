@@ -7,6 +7,9 @@ public struct QUICSettings: Sendable {
     case bbr
   }
 
+  /// Packets of this size pass everywhere (RFC 9000, section 14).
+  static let smallestMaximum = 1200
+
   /// A connection is given up after this much silence; the smaller one of both ends' counts.
   public var idleTimeout: UInt64 = 30_000
   /// Silence after which an ack is asked for, so that neither the peer nor a NAT forgets the connection; 0 for never.
@@ -37,7 +40,7 @@ public struct QUICSettings: Sendable {
   public var largestPacket = 1452
   /// Whether packets grow to that by discovery; otherwise they have it from the start.
   public var discoversPacketSize = true
-  /// Datagrams waiting to be sent; the oldest is dropped for one more. Packet channels take half of them at most.
+  /// Datagrams waiting to be sent; the oldest is dropped for one more. Those of packet channels wait in queues of their own.
   public var datagramQueue = 2 * PacketChannel.queueLimit
   /// A directory that gets one qlog file for each connection, for debugging.
   public var qlogDirectory: String?

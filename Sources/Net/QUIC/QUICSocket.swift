@@ -11,8 +11,6 @@ public final class QUICSocket: DatagramPath, SocketOwner {
   static let wantedBuffer: Int32 = 4 << 20
   /// Messages read before others get their turn.
   private static let roundsPerEvent = 4
-  /// Packets of this size pass everywhere (RFC 9000, section 14).
-  private static let smallestMaximum = 1_200
   /// How many batches in a row have to fail, whose packets may have been too large, before there are no more batches.
   private static let batchAttempts = 8
 
@@ -185,7 +183,7 @@ public final class QUICSocket: DatagramPath, SocketOwner {
     case -Int(EINVAL):
       // Systems without batches say this, and others of packets that are larger than what the device carries.
       failedBatches += 1
-      if size > Self.smallestMaximum, failedBatches < Self.batchAttempts { return true }
+      if size > QUICSettings.smallestMaximum, failedBatches < Self.batchAttempts { return true }
     case -Int(EIO), -Int(ENOPROTOOPT), -Int(EOPNOTSUPP): break
     default: return false
     }
