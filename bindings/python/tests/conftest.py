@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import librstream
+import pytest
 import pytest_asyncio
 
 if "RSTREAM_BUILD_DIR" in os.environ:
     os.environ["RSTREAM_LIBRARY"] = str(Path(os.environ["RSTREAM_BUILD_DIR"], "librstream.so.1").resolve())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_is_left() -> Iterator[None]:
+    """Collects what a file of tests leaves, so that its warnings are not told in another file."""
+    yield
+    gc.collect()
 
 
 @pytest_asyncio.fixture

@@ -194,3 +194,28 @@ async def test_inside_of_asyncio_it_is_refused(rstream_engine: librstream.Engine
     client = Client(engine=rstream_engine.address)
     with pytest.raises(librstream.RstreamError, match="running event loop"):
         client.connect()
+
+
+def test_the_loop_of_a_thread_ends_with_it(rstream_engine: librstream.Engine) -> None:
+    def connect() -> None:
+        with Client(engine=rstream_engine.address, tls=tls) as client:
+            client.connect().close()
+            kept.append((client, client._loop._runner.get_loop()))
+
+    def use() -> None:
+        try:
+            client.list_tunnels()
+        except librstream.RstreamError as error:
+            codes.append(error.code)
+
+    tls = librstream.TLSOptions(ca_file=rstream_engine.ca_file)
+    kept: list[tuple[Client, asyncio.AbstractEventLoop]] = []
+    codes: list[str] = []
+    # The second thread may have the number of the first, which is no reason to run anything of it.
+    for work in (connect, use):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        client, loop = kept[0]
+        assert loop.is_closed()
+    assert codes == ["ERR_RSTREAM_WRONG_THREAD"]

@@ -30,15 +30,15 @@ class ThreadLoop:
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
-        self._thread = threading.get_ident()
+        self._thread: int | None = threading.get_ident()
         self._open.add(self)
 
     @classmethod
     def current(cls) -> ThreadLoop:
-        loop: ThreadLoop | None = getattr(cls._local, "loop", None)
-        if loop is None:
-            loop = cls._local.loop = cls()
-        return loop
+        life: _ThreadLife | None = getattr(cls._local, "life", None)
+        if life is None:
+            life = cls._local.life = _ThreadLife(cls())
+        return life.loop
 
     def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
         if self._thread != threading.get_ident():
@@ -52,19 +52,24 @@ class ThreadLoop:
 
     def close(self) -> None:
         if self._thread == threading.get_ident():
+            # What comes after may have the same number.
+            self._thread = None
             self._runner.close()
 
+
+class _ThreadLife:
+    """Ends with its thread, on it, and the loop with it.
+
+    Nothing but the thread refers to it. Objects on the loop refer to the loop itself, and what a
+    caught exception or a cycle keeps of them is collected whenever and wherever Python likes.
+    """
+
+    def __init__(self, loop: ThreadLoop) -> None:
+        self.loop = loop
+
     def __del__(self) -> None:
-        if sys.is_finalizing():
-            return
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            self.close()
-        else:
-            # Collected while another loop runs on this thread: nothing can be run on this one any more.
-            with contextlib.suppress(RuntimeError):
-                self._runner.get_loop().close()
+        if not sys.is_finalizing():
+            self.loop.close()
 
 
 @atexit.register
