@@ -25,9 +25,9 @@ static void on_dial(rstream_packets *packets, const rstream_error *error, void *
   *(rstream_packets **)data = packets;
 }
 
-static rstream_packets *dial(struct world *world, rstream_client *client) {
+static rstream_packets *dial(struct world *world, rstream_client *client, const char *name) {
   rstream_packets *packets = NULL;
-  CHECK_INT(rstream_client_dial_packets(client, "packets", on_dial, &packets), 0);
+  CHECK_INT(rstream_client_dial_packets(client, name, on_dial, &packets), 0);
   RUN_UNTIL(world, packets);
   CHECK_STR(rstream_packets_path(packets), "quic-datagram");
   return packets;
@@ -37,6 +37,11 @@ struct accepted {
   rstream_packets *packets[32];
   int count;
 };
+
+static void refuse(rstream_tunnel *tunnel, rstream_packets *packets, void *data) {
+  (void)tunnel, (void)data;
+  CHECK_INT(rstream_packets_close(packets, NULL, NULL), 0);
+}
 
 static void keep(rstream_tunnel *tunnel, rstream_packets *packets, void *data) {
   struct accepted *accepted = data;
@@ -147,6 +152,11 @@ static void dialed_and_gone(rstream_packets *packets, const rstream_error *error
   ++*(int *)data;
 }
 
+/* Awaits that the agent has been asked for what was dialed before, by dialing a tunnel that is listened to. */
+static void reach_agent(struct world *world, rstream_client *client) {
+  CHECK_INT(rstream_packets_close(dial(world, client, "other"), NULL, NULL), 0);
+}
+
 /* Nobody listens: ten channels wait for that and one for a place. Whoever takes those that have ended meanwhile is told. */
 static void ended_before(struct world *world, rstream_tunnel *tunnel) {
   struct accepted accepted = {0};
@@ -154,16 +164,16 @@ static void ended_before(struct world *world, rstream_tunnel *tunnel) {
   rstream_client *first = client_over_quic(world), *second = client_over_quic(world);
   rstream_packets *waiting[BACKLOG];
   CHECK_INT(rstream_tunnel_listen_packets(tunnel, NULL, NULL), 0);
-  for (int i = 0; i < BACKLOG; i++) waiting[i] = dial(world, first);
+  for (int i = 0; i < BACKLOG; i++) waiting[i] = dial(world, first, "packets");
   int refused = 0;
   /* The eleventh is not agreed to yet; with its client it goes. */
   CHECK_INT(rstream_client_dial_packets(second, "packets", dialed_and_gone, &refused), 0);
-  run_idle(world->loop, 100);
+  reach_agent(world, second);
   CHECK_INT(refused, 0);
   close_client(world, second);
   CHECK_INT(refused, 1);
   CHECK_INT(rstream_packets_close(waiting[0], NULL, NULL), 0);
-  run_idle(world->loop, 100);
+  reach_agent(world, first);
   CHECK_INT(rstream_tunnel_listen_packets(tunnel, keep, &accepted), 0);
   RUN_UNTIL(world, accepted.count == BACKLOG + 1);
   for (int i = 0; i < accepted.count; i++)
@@ -185,8 +195,10 @@ int main(void) {
   const char *options[] = {"name", "packets", "publish", "false", "type", "datagram", NULL};
   world.tunnel = world_create_tunnel(&world, options);
   CHECK_INT(rstream_tunnel_listen_packets(world.tunnel, keep, &accepted), 0);
+  options[1] = "other";
+  CHECK_INT(rstream_tunnel_listen_packets(world_create_tunnel(&world, options), refuse, NULL), 0);
   rstream_client *dialer = client_over_quic(&world);
-  rstream_packets *near = dial(&world, dialer), *other = dial(&world, dialer);
+  rstream_packets *near = dial(&world, dialer, "packets"), *other = dial(&world, dialer, "packets");
   RUN_UNTIL(&world, accepted.count == 2);
   sizes(&world, near, accepted.packets[0]);
   too_many(&world, near, other, accepted.packets[0]);

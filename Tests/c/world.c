@@ -23,26 +23,32 @@ static void turn(rstream_loop *loop, int milliseconds) {
   CHECK(rstream_loop_run_nowait(loop) >= 0);
 }
 
-void run_until(rstream_loop *loop, const bool *flag) {
+static void check_time(double deadline, const char *file, int line) {
+  if (now() < deadline) return;
+  fprintf(stderr, "%s:%d: what is waited for here takes too long\n", file, line);
+  exit(1);
+}
+
+void run_until_at(rstream_loop *loop, const bool *flag, const char *file, int line) {
   double deadline = now() + 30;
   while (!*flag) {
-    CHECK(now() < deadline);
+    check_time(deadline, file, line);
     turn(loop, 1000);
   }
 }
 
-void run_until_count(rstream_loop *loop, const int *count, int wanted) {
+void run_until_count_at(rstream_loop *loop, const int *count, int wanted, const char *file, int line) {
   double deadline = now() + 30;
   while (*count < wanted) {
-    CHECK(now() < deadline);
+    check_time(deadline, file, line);
     turn(loop, 1000);
   }
 }
 
-void run_turn(rstream_loop *loop, int turns) {
+void run_turn_at(rstream_loop *loop, int number, const char *file, int line) {
   static double deadline;
-  if (turns == 0) deadline = now() + 60;
-  CHECK(now() < deadline);
+  if (number == 0) deadline = now() + 60;
+  check_time(deadline, file, line);
   turn(loop, 50);
 }
 

@@ -15,21 +15,26 @@ struct world {
   char directory[64];
 };
 
-/* Runs the loop until *flag is true; ends the program when that takes longer than 30 s (valgrind is slow). */
-void run_until(rstream_loop *loop, const bool *flag);
+/* What waits, and ends the program, naming the line that waits, when that takes too long (valgrind is slow). */
+
+/* Runs the loop until *flag is true. */
+#define run_until(loop, flag) run_until_at(loop, flag, __FILE__, __LINE__)
+void run_until_at(rstream_loop *loop, const bool *flag, const char *file, int line);
 
 /* Like run_until, for a count that is to reach `wanted`. */
-void run_until_count(rstream_loop *loop, const int *count, int wanted);
+#define run_until_count(loop, count, wanted) run_until_count_at(loop, count, wanted, __FILE__, __LINE__)
+void run_until_count_at(rstream_loop *loop, const int *count, int wanted, const char *file, int line);
 
-/* Lets the loop run until a condition holds; ends the program when that takes too long. */
+/* Lets the loop run until a condition holds. */
 #define RUN_UNTIL(world, condition)                        \
   do {                                                     \
     int turns = 0;                                         \
     while (!(condition)) run_turn((world)->loop, turns++); \
   } while (0)
 
-/* One turn of the loop, of which there may be so many. */
-void run_turn(rstream_loop *loop, int turns);
+/* One turn of the loop, the first of which is number 0. */
+#define run_turn(loop, number) run_turn_at(loop, number, __FILE__, __LINE__)
+void run_turn_at(rstream_loop *loop, int number, const char *file, int line);
 
 /* Lets the loop run through some iterations in which nothing in particular is expected. */
 void run_idle(rstream_loop *loop, int milliseconds);
