@@ -111,24 +111,29 @@ struct QUICConnectionTests {
   }
 
   @Test func endsAfterSilence() throws {
-    let pair = try QUICPair(TestLoop())
     var settings = QUICSettings()
-    settings.idleTimeout = 150
     settings.keepAlive = 0
+    let pair = try QUICPair(TestLoop(), settings)
+    settings.idleTimeout = 150
     let recorder = QUICRecorder()
     let (client, _) = try pair.connected(recorder, settings)
     pair.test.run("the end of both") { recorder.failure != nil && pair.atServer.failure != nil }
     #expect(recorder.failure?.code == UV_ETIMEDOUT.rawValue)
     #expect(pair.atServer.failure?.code == UV_ETIMEDOUT.rawValue)
+    #expect(pair.atServer.failure?.message.contains("nothing was heard for 150 ms") == true)
     #expect(client.isEnded)
     pair.close()
   }
 
-  @Test func keepAlivePreventsSilence() throws {
-    let pair = try QUICPair(TestLoop())
+  /// As seldom as is set, but often enough for a peer that gives up sooner than that.
+  @Test(arguments: [(client: 450, server: 30_000, keepAlive: 100), (client: 30_000, server: 450, keepAlive: 10_000)])
+  func keepAlivePreventsSilence(_ times: (client: UInt64, server: UInt64, keepAlive: UInt64)) throws {
     var settings = QUICSettings()
-    settings.idleTimeout = 300
-    settings.keepAlive = 100
+    settings.idleTimeout = times.server
+    settings.keepAlive = 0
+    let pair = try QUICPair(TestLoop(), settings)
+    settings.idleTimeout = times.client
+    settings.keepAlive = times.keepAlive
     let recorder = QUICRecorder()
     let (client, _) = try pair.connected(recorder, settings)
     var isOver = false

@@ -353,13 +353,21 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     ngtcp2_conn_set_local_transport_params_versioned(raw, NGTCP2_TRANSPORT_PARAMS_VERSION, &changed)
   }
 
+  /// The smaller one of both ends', in milliseconds (RFC 9000, section 10.1).
+  private var idleTimeout: UInt64 {
+    guard let raw, let peer = ngtcp2_conn_get_remote_transport_params(raw) else { return settings.idleTimeout }
+    let theirs = peer.pointee.max_idle_timeout / 1_000_000
+    return theirs == 0 ? settings.idleTimeout : min(theirs, settings.idleTimeout)
+  }
+
   /// The handshake is done.
   func opened() {
     guard state == .handshaking else { return }
     state = .open
     listener?.opened(self)
     if let raw, settings.keepAlive > 0 {
-      ngtcp2_conn_set_keep_alive_timeout(raw, settings.keepAlive &* 1_000_000)
+      // Early enough for two of them to be lost.
+      ngtcp2_conn_set_keep_alive_timeout(raw, min(settings.keepAlive, max(idleTimeout / 3, 100)) &* 1_000_000)
     }
     delegate?.connectionOpened(self)
   }
@@ -421,7 +429,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
       case 0: break
       case NGTCP2_ERR_IDLE_CLOSE:
         return end(
-          Failure(UV_ETIMEDOUT.rawValue, "\(description): nothing was heard for \(settings.idleTimeout) ms"))
+          Failure(UV_ETIMEDOUT.rawValue, "\(description): nothing was heard for \(idleTimeout) ms"))
       case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
         return end(Failure(UV_ETIMEDOUT.rawValue, "\(description): no answer"))
       default:
