@@ -91,7 +91,8 @@ let package = Package(
     .testTarget(name: "ConfigTests", dependencies: ["RstreamConfig"], path: "Tests/ConfigTests"),
     .testTarget(name: "JSONTests", dependencies: ["RstreamJSON"], path: "Tests/JSONTests"),
     .testTarget(
-      name: "NetTests", dependencies: ["RstreamNet", "CQUIC", "CRstream", "TestSupport"], path: "Tests/NetTests"),
+      name: "NetTests", dependencies: ["RstreamNet", "COpenSSL", "CQUIC", "CRstream", "TestSupport"],
+      path: "Tests/NetTests"),
     .testTarget(name: "ClientTests", dependencies: ["RstreamClient", "TestSupport"], path: "Tests/ClientTests"),
     .testTarget(
       name: "EngineTests", dependencies: ["RstreamEngine", "TestSupport", "CUV", "COpenSSL", "CPlatform"],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CQUIC
 import CUV
 import Glibc
 import TestSupport
@@ -364,6 +365,9 @@ struct QUICStreamTests {
     pair.close()
   }
 
+  /// Whether ngtcp2 keeps something of streams that only the peer writes to when they are over.
+  private static let keepsStreams = NGTCP2_VERSION_NUM < 0x010000
+
   /// How many streams a client may open one after the other that only it writes to.
   private func unidirectionalStreams(_ settings: QUICSettings) throws -> Int {
     let pair = try QUICPair(TestLoop(), settings)
@@ -374,7 +378,9 @@ struct QUICStreamTests {
       count += 1
       stream.write([1])
       stream.shutdown()
-      pair.test.run("the stream's end") { stream.slot == nil && server.keptUnidirectional == count }
+      pair.test.run("the stream's end") { stream.slot == nil && pair.atServer.streams.last?.slot == nil }
+      #expect(pair.atServer.streams.count == count)
+      #expect(server.keptUnidirectional == (Self.keepsStreams ? count : 0))
     }
     client.close()
     pair.close()
@@ -387,7 +393,7 @@ struct QUICStreamTests {
     settings.keptStreams = 0
     #expect(try unidirectionalStreams(settings) == 3)
     settings.keptStreams = 11
-    #expect(try unidirectionalStreams(settings) == 13)
+    #expect(try unidirectionalStreams(settings) == (Self.keepsStreams ? 13 : 100))
   }
 
   @Test func streamsFailWithTheirConnection() throws {

@@ -155,7 +155,7 @@ def test_nothing_but_a_cookie_before_the_cookie(published, echo):
         client.wait_for(rb"FINE\n")
 
 
-@pytest.mark.parametrize("cipher", ["ALL", "ECDHE-ECDSA-AES128-CCM8"])
+@pytest.mark.parametrize("cipher", ["ALL", pytest.param("ECDHE-ECDSA-AES128-CCM8", marks=dtls.short_tags)])
 def test_a_service_that_speaks_dtls_itself(published, tmp_path, cipher):
     certificate, key = Authority(tmp_path).issue("service")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

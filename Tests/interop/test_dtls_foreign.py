@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from support import dtls
 from support.talker import OpenSSL, Talker
 
 _SOURCE = pathlib.Path(__file__).parent / "support" / "mbedtls_client.c"
@@ -53,7 +54,7 @@ def mbedtls_client(tmp_path_factory):
 @pytest.mark.parametrize(
     "suite",
     [
-        "TLS-ECDHE-ECDSA-WITH-AES-128-CCM-8",
+        pytest.param("TLS-ECDHE-ECDSA-WITH-AES-128-CCM-8", marks=dtls.short_tags),
         "TLS-ECDHE-ECDSA-WITH-AES-256-CCM",
         "TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256",
         "TLS-ECDHE-ECDSA-WITH-CHACHA20-POLY1305-SHA256",
@@ -71,7 +72,9 @@ def test_mbedtls(published, mbedtls_client, suite):
     assert agent.closed()["bytes_in"] == sum(map(len, words))
 
 
-@pytest.mark.parametrize("priority", ["NORMAL", "NORMAL:-CIPHER-ALL:+AES-128-CCM-8"])
+@pytest.mark.parametrize(
+    "priority", ["NORMAL", pytest.param("NORMAL:-CIPHER-ALL:+AES-128-CCM-8", marks=dtls.short_tags)]
+)
 def test_gnutls(published, priority):
     with gnutls(published, "--priority", priority) as client:
         client.wait_for(rb"Handshake was completed")

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our engine's QUIC port against aioquic."""
 
+import queue
 import signal
 import threading
 
 import pytest
+from aioquic.quic import packet_builder
 
 from support import origins, quic, wire
 from support.quic_client import QUICClient
@@ -96,6 +98,22 @@ def test_retry(start_engine, name):
         near, far = client.pair(control, name)
         near.write(PING)
         assert far.read_exactly(len(PING)) == PING
+
+
+def test_a_client_that_comes_back_may_clear_the_quic_bit(engine, quic_client, monkeypatch):
+    """The engine takes packets without the bit, and the client's token shows that it knows (RFC 9287, section 3.1)."""
+    tokens = queue.Queue()
+    connection = quic_client.quic.connect(wait=False)
+    connection._quic._token_handler = tokens.put
+    connection.wait_ready()
+    token = tokens.get(timeout=10)
+    first_byte = packet_builder.encode_long_header_first_byte
+    monkeypatch.setattr(
+        packet_builder,
+        "encode_long_header_first_byte",
+        lambda *fields: first_byte(*fields) & ~packet_builder.PACKET_FIXED_BIT,
+    )
+    assert quic_client.quic.connect(token=token).alpn == wire.ALPN
 
 
 def test_without_quic(start_engine):

@@ -63,7 +63,7 @@ public final class HTTP3Connection: ByteChannelDelegate {
     var callbacks = Self.callbacks
     var session: OpaquePointer?
     let status = rstream_http3_new(
-      &session, quic.isServer ? 1 : 0, Int(HTTP3Fields.sizeLimit), &callbacks,
+      &session, quic.isServer ? 1 : 0, Int(HTTP3Fields.sizeLimit), enablesDatagrams ? 1 : 0, &callbacks,
       Unmanaged.passUnretained(self).toOpaque())
     guard status == 0, let session else { throw Self.failure(status) }
     self.session = session

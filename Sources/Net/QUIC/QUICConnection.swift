@@ -123,7 +123,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     var connection: OpaquePointer?
     let user = Unmanaged.passUnretained(self).toOpaque()
     let status: Int32? = token.withUnsafeBufferPointer { bytes in
-      rstream_quic_settings_token(&ngtcp2Settings, bytes.isEmpty ? nil : bytes.baseAddress, bytes.count)
+      rstream_quic_settings_token(&ngtcp2Settings, bytes.isEmpty ? nil : bytes.baseAddress, bytes.count, 0)
       return local.withSockaddr { local, localLength in
         remote.withSockaddr { remote, remoteLength in
           var route = ngtcp2_path(
@@ -173,7 +173,7 @@ public final class QUICConnection: Deferred, DatagramReceiver {
     }
     // Only tokens that were verified are left in the header.
     let token = rstream_quic_header_token(&header)
-    rstream_quic_settings_token(&ngtcp2Settings, token.base, token.len)
+    rstream_quic_settings_token(&ngtcp2Settings, token.base, token.len, original == nil ? 0 : 1)
     listener.writeResetToken(for: own, &parameters.stateless_reset_token)
     parameters.stateless_reset_token_present = 1
     var callbacks = QUICCallbacks.table

@@ -105,7 +105,8 @@ extension QUICConnection {
   }
 
   /// A stream that only the peer writes to is over. ngtcp2 0.12 never says so, for it waits for the own FIN that there is
-  /// not: what it keeps of the stream, about 200 bytes, is freed with the connection. Later versions say it once more.
+  /// not: what it keeps of the stream, about 200 bytes, is freed with the connection. Later versions say it at once, and keep
+  /// nothing.
   func peerEnded(_ stream: QUICStream) {
     guard let raw, stream.slot != nil, stream.isUnidirectional, ngtcp2_conn_is_local_stream(raw, stream.id) == 0 else {
       return

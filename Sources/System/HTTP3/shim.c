@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "CHTTP3.h"
 
-int rstream_http3_new(nghttp3_conn **connection, int is_server, size_t largest_section,
+int rstream_http3_new(nghttp3_conn **connection, int is_server, size_t largest_section, int datagrams,
                       const nghttp3_callbacks *callbacks, void *data) {
   nghttp3_settings settings;
   int status;
@@ -11,7 +11,9 @@ int rstream_http3_new(nghttp3_conn **connection, int is_server, size_t largest_s
   settings.qpack_blocked_streams = 0;
   settings.max_field_section_size = largest_section;
 #if NGHTTP3_VERSION_NUM >= 0x010000
-  settings.h3_datagram = 1;
+  settings.h3_datagram = (uint8_t)(datagrams != 0);
+#else
+  (void)datagrams;
 #endif
   if (!is_server) return nghttp3_conn_client_new(connection, callbacks, &settings, nghttp3_mem_default(), data);
   status = nghttp3_conn_server_new(connection, callbacks, &settings, nghttp3_mem_default(), data);

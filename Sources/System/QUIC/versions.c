@@ -56,9 +56,10 @@ void rstream_quic_header_clear_token(ngtcp2_pkt_hd *header) {
   header->tokenlen = 0;
 }
 
-void rstream_quic_settings_token(ngtcp2_settings *settings, const uint8_t *bytes, size_t count) {
+void rstream_quic_settings_token(ngtcp2_settings *settings, const uint8_t *bytes, size_t count, int is_retry) {
   settings->token = bytes;
   settings->tokenlen = count;
+  settings->token_type = is_retry ? NGTCP2_TOKEN_TYPE_RETRY : NGTCP2_TOKEN_TYPE_NEW_TOKEN;
 }
 
 void rstream_quic_settings_qlog(ngtcp2_settings *settings, ngtcp2_qlog_write write, const ngtcp2_cid *original) {
@@ -139,7 +140,8 @@ void rstream_quic_header_clear_token(ngtcp2_pkt_hd *header) {
   header->token = (ngtcp2_vec){NULL, 0};
 }
 
-void rstream_quic_settings_token(ngtcp2_settings *settings, const uint8_t *bytes, size_t count) {
+void rstream_quic_settings_token(ngtcp2_settings *settings, const uint8_t *bytes, size_t count, int is_retry) {
+  (void)is_retry;
   settings->token = (ngtcp2_vec){(uint8_t *)bytes, count};
 }
 

@@ -5,9 +5,10 @@
 
 #include <nghttp3/nghttp3.h>
 
-/* One end of a connection, which offers HTTP datagrams where the library knows of them (RFC 9297).
-   largest_section: of the header sections that are taken, as RFC 9114 4.2.2 counts. */
-int rstream_http3_new(nghttp3_conn **connection, int is_server, size_t largest_section,
+/* One end of a connection.
+   largest_section: of the header sections that are taken, as RFC 9114 4.2.2 counts.
+   datagrams: whether HTTP datagrams are offered (RFC 9297); before 1.0 the library has no word for it. */
+int rstream_http3_new(nghttp3_conn **connection, int is_server, size_t largest_section, int datagrams,
                       const nghttp3_callbacks *callbacks, void *data);
 
 #endif

@@ -33,7 +33,8 @@ int rstream_quic_shutdown_stream_read(ngtcp2_conn *connection, int64_t stream, u
 ngtcp2_vec rstream_quic_header_token(const ngtcp2_pkt_hd *header);
 void rstream_quic_header_clear_token(ngtcp2_pkt_hd *header);
 
-void rstream_quic_settings_token(ngtcp2_settings *settings, const uint8_t *bytes, size_t count);
+/* is_retry: whether the token is of a Retry, not of an earlier connection. */
+void rstream_quic_settings_token(ngtcp2_settings *settings, const uint8_t *bytes, size_t count, int is_retry);
 void rstream_quic_settings_qlog(ngtcp2_settings *settings, ngtcp2_qlog_write write, const ngtcp2_cid *original);
 
 /* A server's: the connection ID that the client had chosen first. */
