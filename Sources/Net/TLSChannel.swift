@@ -218,7 +218,7 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
   }
 
   public func channel(_ channel: ByteChannel, failed failure: Failure) {
-    fail(failure)
+    fail(state == .handshake ? failure.during(attempt) : failure)
   }
 
   // MARK: Handshake
@@ -282,12 +282,13 @@ public final class TLSChannel: ByteChannel, ByteChannelDelegate {
     if state == .handshake, !isClosed, !lowerEnded { lower.readStart() }
   }
 
+  private var attempt: String { serverName.isEmpty ? "TLS handshake" : "TLS handshake with \(serverName)" }
+
   private func handshakeFailure(_ ssl: OpaquePointer) -> Failure {
     if let signatureFailure {
       rstream_tls_take_error()
       return signatureFailure
     }
-    let attempt = serverName.isEmpty ? "TLS handshake" : "TLS handshake with \(serverName)"
     if offersEncryptedHello, rstream_ech_get_outcome(ssl) == RSTREAM_ECH_REJECTED {
       rstream_tls_take_error()
       let rejection = ECHRejection(ssl)

@@ -2,7 +2,9 @@
 """Bad input for the client, and scarce resources: it ends with an error, or goes on."""
 
 import os
+import socket
 import ssl
+import struct
 import threading
 import time
 
@@ -145,6 +147,22 @@ def test_client_with_a_port_that_does_not_speak_tls(fake_engine, forward, junk):
     fake_engine.before_handshake = answer
     process = forward(fake_engine, "127.0.0.1:9", "x", ["--no-publish"], online=False)
     assert process.wait_line(status="offline")["code"] == "ERR_RSTREAM_TLS"
+    process.judge(process.wait(), expect=4)
+
+
+def test_client_whose_handshake_is_cut_off(fake_engine, forward):
+    """The error names what was under way."""
+
+    def cut(sock):
+        sock.recv(1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        return False
+
+    fake_engine.before_handshake = cut
+    process = forward(fake_engine, "127.0.0.1:9", "x", ["--no-publish"], online=False)
+    line = process.wait_line(status="offline")
+    assert line["code"] == "ECONNRESET" and "TLS handshake with localhost: " in line["error"], line
     process.judge(process.wait(), expect=4)
 
 

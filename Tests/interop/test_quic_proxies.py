@@ -50,15 +50,19 @@ def test_socks5_with_credentials(carried, refused):
 
 @pytest.fixture
 def watched(engine, udp_relay):
-    """(how to reach the engine, the largest datagrams it is sent): what a proxy sends to its target."""
-    largest = [0]
+    """(how to reach the engine, the largest datagrams it is sent and sends): what a proxy carries to its target and back."""
+    largest = [0, 0]
 
-    def watch(datagram):
-        largest[0] = max(largest[0], len(datagram))
-        return True
+    def watch(place):
+        def keep(datagram):
+            largest[place] = max(largest[place], len(datagram))
+            return True
+
+        return keep
 
     relay = udp_relay(engine.port)
-    relay.to_server.keep = watch
+    relay.to_server.keep = watch(0)
+    relay.to_client.keep = watch(1)
     return ["--engine", f"localhost:{relay.port}"], largest
 
 
@@ -66,7 +70,7 @@ def test_packets_inside_fit_through_dante(carried, tmp_path, watched):
     to_relay, largest = watched
     with Dante(tmp_path, commands=UDP) as dante:
         carried([*QUIC, *to_relay, *settings(socks5=dante.url)])
-    assert largest == [INSIDE]
+    assert largest == [INSIDE, INSIDE]
 
 
 def test_the_end_of_dantes_control_connection(engine, forward, tmp_path, pausing_proxy):
@@ -125,7 +129,7 @@ def test_connect_udp(engine, carried, authority):
     with ConnectUDPProxy(authority) as proxy:
         carried(through(proxy, authority))
         assert all(count > 100 for count in proxy.carried)
-        assert proxy.largest[0] == INSIDE
+        assert proxy.largest == [INSIDE, INSIDE]
         # The agent's and the dialer's.
         assert len(proxy.requests) == 2
         for request in proxy.requests:
@@ -186,16 +190,17 @@ def test_the_end_of_connect_udp(engine, forward, dialer, authority, how, complai
         ({"status": 403}, "403"),
         ({"extended_connect": False}, ""),
         ({"datagrams": False}, ""),
-        ({"drop": True}, ""),
+        ({"drop": True}, "through https proxy"),
+        ({"mute": True}, "the proxy has opened no way for UDP"),
     ],
-    ids=["no-quic-datagrams", "small-quic-datagrams", "403", "no-extended-connect", "no-datagrams", "drops"],
+    ids=["no-quic-datagrams", "small-quic-datagrams", "403", "no-extended-connect", "no-datagrams", "drops", "mute"],
 )
 def test_connect_udp_that_does_not_work(refused, authority, trouble, complaint):
     with ConnectUDPProxy(authority, **trouble) as proxy:
         line = refused([*through(proxy, authority), "--config-set", "timeouts.connectMs=2000"])
         assert complaint in line["error"]
         assert line["code"] != "ERR_RSTREAM_INVALID_CONFIG"
-        if proxy.drop or "status" in trouble or "max_datagram_frame_size" in trouble:
+        if proxy.drop or proxy.mute or "status" in trouble or "max_datagram_frame_size" in trouble:
             assert len(proxy.requests) == 1
         else:
             assert proxy.requests == []

@@ -135,6 +135,15 @@ final class QUICLink: QUICConnectionDelegate {
     }
   }
 
+  /// What somebody is told who has waited for so long.
+  fileprivate func overdue(after milliseconds: UInt64) -> Failure {
+    if case .opening(let outgoing) = state { return outgoing.overdue(after: milliseconds) }
+    return Failure(
+      ErrorCode.operationTimeout,
+      "open a stream to \(endpoint.host):\(endpoint.port) over QUIC: the engine has allowed none more for \(milliseconds) ms"
+    )
+  }
+
   private func openStream(on connection: QUICConnection, for attempt: QUICStreamAttempt) {
     attempt.opening = connection.openStream { [weak self] result in
       switch result {
@@ -239,14 +248,9 @@ final class QUICStreamAttempt: Attempt<ByteChannel>, ConnectionAttempt {
     self.timeout = timeout
     self.onStep = onStep
     super.init(completion)
-    let endpoint = link.endpoint
     timer = LoopTimer(loop, after: timeout) { [self] in
       // The connection may be waited for by others, and has a limit of its own.
-      finish(
-        .failure(
-          Failure(
-            ErrorCode.operationTimeout,
-            "connect to \(endpoint.host):\(endpoint.port) over QUIC: no stream after \(timeout) ms")))
+      if let link = self.link { finish(.failure(link.overdue(after: timeout))) }
     }
   }
 

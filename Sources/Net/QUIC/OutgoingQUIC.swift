@@ -5,7 +5,8 @@
 public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate {
   /// Connection Attempt Delay of RFC 8305, section 8, in milliseconds.
   private static let headStart: UInt64 = 250
-  /// What fits into the datagrams of another QUIC connection, or behind a relay's header.
+  /// What fits into the datagrams of another QUIC connection, or behind a relay's header, on the way there and back: what
+  /// does not fit is lost at best, and some proxies keep all that follows waiting for it.
   private static let largestProxiedPacket = 1200
 
   private let loop: Loop
@@ -47,9 +48,7 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
     self.token = token
     self.onStep = onStep
     super.init(completion)
-    timer = LoopTimer(loop, after: milliseconds) { [self] in
-      finish(.failure(Failure(ErrorCode.operationTimeout, "\(attempt): no connection after \(milliseconds) ms")))
-    }
+    timer = LoopTimer(loop, after: milliseconds) { [self] in finish(.failure(overdue(after: milliseconds))) }
     begin()
   }
 
@@ -67,6 +66,12 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
   private var attempt: String {
     let target = "connect to \(authority(endpoint.host, endpoint.port)) over QUIC"
     return path.proxy.map { "\(target) through \($0.name)" } ?? target
+  }
+
+  /// What is told when the time is over.
+  public func overdue(after milliseconds: UInt64) -> Failure {
+    let what = proxying == nil ? "no connection" : "the proxy has opened no way for UDP"
+    return Failure(ErrorCode.operationTimeout, "\(attempt): \(what) after \(milliseconds) ms")
   }
 
   private func lookUp(_ next: @escaping ([SocketAddress]) -> Void) {
@@ -94,6 +99,7 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
           onStep?(.proxied)
           var inner = settings
           inner.largestPacket = Self.largestProxiedPacket
+          inner.largestIncomingPacket = UInt64(Self.largestProxiedPacket)
           shakeHands(over: proxied.path, local: proxied.local, remote: proxied.remote, inner)
         case .failure(let failure): finish(.failure(failure.during(attempt)))
         }

@@ -37,6 +37,7 @@ extension QUICSettings {
     parameters.initial_max_streams_uni = unidirectionalStreams
     parameters.max_idle_timeout = idleTimeout &* 1_000_000
     parameters.max_datagram_frame_size = 65_535
+    parameters.max_udp_payload_size = largestIncomingPacket
     parameters.active_connection_id_limit = 7
     parameters.grease_quic_bit = 1
   }

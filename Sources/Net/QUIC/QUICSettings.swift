@@ -38,6 +38,8 @@ public struct QUICSettings: Sendable {
   public var heldLimit = 16 << 20
   /// The largest packet that path MTU discovery tries.
   public var largestPacket = 1452
+  /// The largest packet that the peer is to send.
+  public var largestIncomingPacket: UInt64 = 65_527
   /// Whether packets grow to that by discovery; otherwise they have it from the start.
   public var discoversPacketSize = true
   /// Datagrams waiting to be sent; the oldest is dropped for one more. Those of packet channels wait in queues of their own.

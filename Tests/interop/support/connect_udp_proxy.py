@@ -39,7 +39,7 @@ class ConnectUDPProxy(Closing):
     counts datagrams towards the target and back, `largest` has their largest payloads.
 
     What it does differently on request: `extended_connect` and `datagrams` False (neither is announced), `status` (its
-    answer), `certificate` (another one), `drop` (carries nothing), `max_datagram_frame_size` (less than all; None for no
+    answer), `certificate` (another one), `drop` (carries nothing), `mute` (answers nothing), `max_datagram_frame_size` (less than all; None for no
     QUIC datagrams, whatever its HTTP/3 settings say), `port` (a certain one).
     """
 
@@ -52,6 +52,7 @@ class ConnectUDPProxy(Closing):
         datagrams=True,
         status=200,
         drop=False,
+        mute=False,
         max_datagram_frame_size=quic.MAX_DATAGRAM_FRAME,
         port=0,
     ):
@@ -60,6 +61,7 @@ class ConnectUDPProxy(Closing):
         self.largest = [0, 0]
         self.status = status
         self.drop = drop
+        self.mute = mute
         self._settings = {"extended_connect": extended_connect, "datagrams": datagrams}
         self._targets = []
         self._server = quic.Server(
@@ -86,6 +88,8 @@ class ConnectUDPProxy(Closing):
 
     def _request(self, connection, stream, headers):
         self.requests.append(headers)
+        if self.mute:
+            return
         good = headers.get(":method") == "CONNECT" and headers.get(":protocol") == "connect-udp"
         path = headers.get(":path", "")
         if not good or not path.startswith(PATH):
