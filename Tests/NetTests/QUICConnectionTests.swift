@@ -26,6 +26,35 @@ struct QUICConnectionTests {
     pair.close()
   }
 
+  /// Neither side paces the handshake by its guess of a round trip.
+  @Test func shakesHandsAtTheSpeedOfThePath() throws {
+    let pair = try QUICPair(TestLoop())
+    let durations = try (0..<10).map { _ in
+      pair.atServer.isOpen = false
+      let start = rstream_quic_now()
+      let (client, _) = try pair.connected(QUICRecorder())
+      let duration = rstream_quic_now() - start
+      client.close()
+      return duration
+    }
+    #expect(durations.min().map { $0 < 15_000_000 } == true, "\(durations) ns")
+    pair.close()
+  }
+
+  @Test func looksAtTheSystemsAuthoritiesOnlyWhenItsOwnDoNotVouch() throws {
+    let pair = try QUICPair(TestLoop())
+    for isTrusting in [true, false] {
+      let recorder = QUICRecorder()
+      let credentials = try QUICPair.credentials(trusting: isTrusting)
+      let client = try pair.client(recorder, credentials)
+      pair.test.run("an outcome") { recorder.isOpen || recorder.failure != nil }
+      #expect(recorder.isOpen == isTrusting)
+      #expect(credentials.trustSystem() == isTrusting)
+      client.close()
+    }
+    pair.close()
+  }
+
   @Test func worksOverIPv6() throws {
     let pair = try QUICPair(TestLoop(), host: "::")
     let recorder = QUICRecorder()

@@ -8,6 +8,9 @@
 
 #include "check.h"
 
+/* In seconds; valgrind is slow. */
+enum { longest_wait = 120 };
+
 static double now(void) {
   struct timespec clock;
   clock_gettime(CLOCK_MONOTONIC, &clock);
@@ -30,7 +33,7 @@ static void check_time(double deadline, const char *file, int line) {
 }
 
 void run_until_at(rstream_loop *loop, const bool *flag, const char *file, int line) {
-  double deadline = now() + 30;
+  double deadline = now() + longest_wait;
   while (!*flag) {
     check_time(deadline, file, line);
     turn(loop, 1000);
@@ -38,7 +41,7 @@ void run_until_at(rstream_loop *loop, const bool *flag, const char *file, int li
 }
 
 void run_until_count_at(rstream_loop *loop, const int *count, int wanted, const char *file, int line) {
-  double deadline = now() + 30;
+  double deadline = now() + longest_wait;
   while (*count < wanted) {
     check_time(deadline, file, line);
     turn(loop, 1000);
@@ -47,7 +50,7 @@ void run_until_count_at(rstream_loop *loop, const int *count, int wanted, const 
 
 void run_turn_at(rstream_loop *loop, int number, const char *file, int line) {
   static double deadline;
-  if (number == 0) deadline = now() + 60;
+  if (number == 0) deadline = now() + longest_wait;
   check_time(deadline, file, line);
   turn(loop, 50);
 }
@@ -69,6 +72,8 @@ void world_begin(struct world *world) {
   CHECK_INT(rstream_engine_options_set(options, "dev.state_dir", world->directory, NULL), 0);
   CHECK_INT(rstream_engine_options_set(options, "tls.listen_addr", "127.0.0.1:0", NULL), 0);
   CHECK_INT(rstream_engine_options_set(options, "timeouts.drain_seconds", "1", NULL), 0);
+  /* Under valgrind, beside others, a handshake takes seconds. */
+  CHECK_INT(rstream_engine_options_set(options, "timeouts.handshake_seconds", "60", NULL), 0);
   rstream_error *error = NULL;
   if (rstream_engine_new(world->loop, options, &world->engine, &error) != 0 ||
       rstream_engine_start(world->engine, &error) != 0) {
@@ -87,6 +92,7 @@ rstream_client *world_client(struct world *world, const char *const *settings) {
   CHECK_INT(rstream_config_new(&config), 0);
   CHECK_INT(rstream_config_set(config, "engine", rstream_engine_info(world->engine, "address"), NULL), 0);
   CHECK_INT(rstream_config_set(config, "transport.tls.caFile", rstream_engine_info(world->engine, "ca_file"), NULL), 0);
+  CHECK_INT(rstream_config_set(config, "timeouts.connectMs", "60000", NULL), 0);
   for (; *settings; settings += 2) CHECK_INT(rstream_config_set(config, settings[0], settings[1], NULL), 0);
   if (rstream_client_new(world->loop, config, &client, &error) != 0) {
     fprintf(stderr, "client: %s\n", rstream_error_message(error));

@@ -15,7 +15,7 @@ struct world {
   char directory[64];
 };
 
-/* What waits, and ends the program, naming the line that waits, when that takes too long (valgrind is slow). */
+/* What waits, and ends the program, naming the line that waits, when that takes too long. */
 
 /* Runs the loop until *flag is true. */
 #define run_until(loop, flag) run_until_at(loop, flag, __FILE__, __LINE__)

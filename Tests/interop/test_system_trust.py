@@ -27,23 +27,28 @@ def authorities(tmp_path, engine):
     return {"empty": empty, "hashed": hashed, "bundle": bundle, "missing": tmp_path / "missing"}
 
 
-def start(forward, engine, authorities, file, directory, **options):
+@pytest.fixture(params=["tls", "quic"])
+def transport(request):
+    return request.param
+
+
+def start(forward, engine, authorities, file, directory, transport="tls", **options):
     environment = clean_environment(
         HOME=authorities["empty"], SSL_CERT_FILE=authorities[file], SSL_CERT_DIR=authorities[directory]
     )
-    client = ClientOptions("--engine", engine.address)
+    client = ClientOptions("--engine", engine.address, "--config-set", f"transport.mode={transport}")
     return forward(client, "127.0.0.1:9", unique(), environment=environment, **options)
 
 
 @pytest.mark.parametrize(
     "file, directory", [("missing", "hashed"), ("bundle", "missing"), ("bundle", "empty"), ("bundle", "hashed")]
 )
-def test_an_engine_of_a_system_authority_is_trusted(forward, engine, authorities, file, directory):
-    start(forward, engine, authorities, file, directory)
+def test_an_engine_of_a_system_authority_is_trusted(forward, engine, authorities, file, directory, transport):
+    start(forward, engine, authorities, file, directory, transport)
 
 
 @pytest.mark.parametrize("file, directory", [("missing", "missing"), ("missing", "empty")])
-def test_an_unknown_authority_is_refused(forward, engine, authorities, file, directory):
-    agent = start(forward, engine, authorities, file, directory, online=False)
+def test_an_unknown_authority_is_refused(forward, engine, authorities, file, directory, transport):
+    agent = start(forward, engine, authorities, file, directory, transport, online=False)
     assert agent.wait_line(status="offline")["code"] == "ERR_RSTREAM_TLS", agent.describe()
     agent.judge(agent.wait(), expect=4)

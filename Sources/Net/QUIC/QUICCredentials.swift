@@ -9,6 +9,7 @@ public final class QUICCredentials {
   let verifiesPeer: Bool
   /// Whether clients are known to these credentials by a certificate.
   public let hasCertificate: Bool
+  private var trustsSystem = false
 
   /// Where distributions keep the bundle of certificate authorities that GnuTLS was not built to know.
   private static let bundles = [
@@ -26,12 +27,9 @@ public final class QUICCredentials {
     self.raw = raw
     verifiesPeer = !settings.skipsVerification
     hasCertificate = settings.identity != nil
-    if verifiesPeer {
-      Self.trustSystem(raw)
-      if let file = settings.caFile {
-        let count = gnutls_certificate_set_x509_trust_file(raw, file, GNUTLS_X509_FMT_PEM)
-        guard count > 0 else { throw Self.failure(count, "read CA certificates from \(file)") }
-      }
+    if verifiesPeer, let file = settings.caFile {
+      let count = gnutls_certificate_set_x509_trust_file(raw, file, GNUTLS_X509_FMT_PEM)
+      guard count > 0 else { throw Self.failure(count, "read CA certificates from \(file)") }
     }
     switch settings.identity {
     case nil: break
@@ -75,16 +73,23 @@ public final class QUICCredentials {
     guard status >= 0 else { throw failure(status, "use certificate \(certificate) with key \(key)") }
   }
 
+  /// Trusts the system's authorities from now on. They are over a hundred certificates, whose reading holds the loop for
+  /// 20 ms, so that this is for peers that the CA file does not vouch for. Returns whether that changes anything.
+  ///
   /// The environment that OpenSSL heeds counts here too, so that both transports trust the same.
-  private static func trustSystem(_ raw: OpaquePointer) {
+  func trustSystem() -> Bool {
+    guard !trustsSystem else { return false }
+    trustsSystem = true
     if let file = rstream_quic_environment("SSL_CERT_FILE") {
       _ = gnutls_certificate_set_x509_trust_file(raw, file, GNUTLS_X509_FMT_PEM)
     } else if gnutls_certificate_set_x509_system_trust(raw) <= 0 {
-      for bundle in bundles where gnutls_certificate_set_x509_trust_file(raw, bundle, GNUTLS_X509_FMT_PEM) > 0 { break }
+      for bundle in Self.bundles
+      where gnutls_certificate_set_x509_trust_file(raw, bundle, GNUTLS_X509_FMT_PEM) > 0 { break }
     }
     if let directory = rstream_quic_environment("SSL_CERT_DIR") {
       _ = gnutls_certificate_set_x509_trust_dir(raw, directory, GNUTLS_X509_FMT_PEM)
     }
+    return true
   }
 
   private static func withDatum(_ text: String, _ body: (UnsafePointer<gnutls_datum_t>) -> Int32) -> Int32 {

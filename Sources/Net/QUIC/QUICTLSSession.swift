@@ -32,8 +32,9 @@ final class QUICTLSSession {
   /// The alert that a handshake was ended with here, when it is another than GnuTLS would have sent.
   private(set) var ownAlert: UInt8?
   private var keyLog: KeyLog?
-  /// GnuTLS looks at this when the certificate comes.
   private let expectation: PeerExpectation?
+  /// What the check of a server's certificate has come to, in GnuTLS's bits; nil before.
+  private var verification: UInt32?
 
   /// - Parameter serverName: sent as SNI and verified; an IP literal is verified but not sent.
   init(client credentials: QUICCredentials, serverName: String, alpn: [String], keyLogFile: String?) throws(Failure) {
@@ -50,7 +51,10 @@ final class QUICTLSSession {
     if SocketAddress(literal: serverName, port: 0) == nil, !serverName.isEmpty {
       gnutls_server_name_set(raw, GNUTLS_NAME_DNS, serverName, serverName.utf8.count)
     }
-    expectation?.demand(of: raw)
+    guard expectation != nil else { return }
+    gnutls_session_set_verify_function(raw) { session in
+      QUICTLSSession.owner(of: session)?.verified() ?? GNUTLS_E_CERTIFICATE_ERROR
+    }
   }
 
   /// - Parameter choose: asked once, when the ClientHello is there
@@ -192,11 +196,19 @@ final class QUICTLSSession {
     return end == -1 ? nil : Int32(clamping: (end - time(nil)) / 86_400)
   }
 
+  /// Checks the server's certificate, which has come.
+  private func verified() -> Int32 {
+    guard let credentials, let expectation else { return GNUTLS_E_CERTIFICATE_ERROR }
+    repeat {
+      guard let status = expectation.check(raw) else { return GNUTLS_E_CERTIFICATE_ERROR }
+      verification = status
+    } while verification != 0 && credentials.trustSystem()
+    return verification == 0 ? 0 : GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR
+  }
+
   /// Why the peer's certificate was not accepted; nil when that was not the reason.
   var verificationFailure: String? {
-    guard credentials?.verifiesPeer == true else { return nil }
-    let status = gnutls_session_get_verify_cert_status(raw)
-    guard status != 0, status != UInt32.max else { return nil }
+    guard let status = verification, status != 0 else { return nil }
     var text = gnutls_datum_t()
     let kind = gnutls_certificate_type_get(raw)
     guard gnutls_certificate_verification_status_print(status, kind, &text, 0) == 0, let words = text.data else {
@@ -238,8 +250,11 @@ private final class PeerExpectation {
     data[index].data = UnsafeMutableRawPointer(strdup(text))?.assumingMemoryBound(to: UInt8.self)
   }
 
-  /// Outlives the session.
-  func demand(of session: OpaquePointer) { gnutls_session_set_verify_cert2(session, data, 2, 0) }
+  /// Returns GnuTLS's bits, none of which is set when all is well; nil when there is nothing to check.
+  func check(_ session: OpaquePointer) -> UInt32? {
+    var status: UInt32 = 0
+    return gnutls_certificate_verify_peers(session, data, 2, &status) == 0 ? status : nil
+  }
 }
 
 /// Appends secrets to a file in the format that Wireshark reads; only where the settings ask for it.

@@ -49,8 +49,9 @@ extension QUICConnection {
         isMore = status > 0
       }
       let status = send(&batch, memory)
-      // Too early after these ngtcp2 makes no more packets.
-      if batch.end > 0 { ngtcp2_conn_update_pkt_tx_time(raw, now) }
+      // Too early after these ngtcp2 makes no more packets. During the handshake that would be by a round trip it has
+      // guessed: 26 ms for the client's second flight, however near the server is. Ten packets may always go at once.
+      if batch.end > 0, isOpen { ngtcp2_conn_update_pkt_tx_time(raw, now) }
       if status < 0 || !isMore || path.isBlocked { return status }
     }
     schedule()
