@@ -226,9 +226,11 @@ def test_streams_of_the_service(published, service):
     assert at.accept().read_all() == b"one way"
 
 
-def test_bulk_both_ways(published, service, transport):
+@pytest.mark.parametrize("guaranteed", [False, True], ids=["", "guaranteed"])
+def test_bulk_both_ways(published, service, transport, guaranteed):
     at = service()
-    connection = published(at.address, *transport).connect()
+    arguments = [*transport, *(["--property", "datagram_guaranteed_delivery=true"] if guaranteed else [])]
+    connection = published(at.address, *arguments).connect()
     payload = os.urandom(1 << 20) * 10
     stream = connection.open_stream()
     with concurrent.futures.ThreadPoolExecutor() as pool:

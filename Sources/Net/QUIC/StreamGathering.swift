@@ -25,14 +25,19 @@ final class StreamGathering {
     if withEnd { deliver(withEnd: true) }
   }
 
+  /// Delivers until there is nothing left: what is delivered may carry the packets of another connection, whose streams'
+  /// bytes are then gathered here, and must not be taken for those of whatever comes next.
   func deliver(withEnd: Bool = false) {
-    guard let stream, let memory else { return }
-    let bytes = UnsafeRawBufferPointer(rebasing: memory[..<count])
-    self.stream = nil
-    self.memory = nil
-    count = 0
-    stream.received(bytes, withEnd: withEnd)
-    stream.loop.giveBackScratch(memory)
+    var withEnd = withEnd
+    while let stream, let memory {
+      let bytes = UnsafeRawBufferPointer(rebasing: memory[..<count])
+      self.stream = nil
+      self.memory = nil
+      count = 0
+      stream.received(bytes, withEnd: withEnd)
+      stream.loop.giveBackScratch(memory)
+      withEnd = false
+    }
   }
 
   /// Delivers what there is of a stream that something else is about to happen to.
