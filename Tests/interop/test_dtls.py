@@ -2,6 +2,7 @@
 """Published dtls tunnels, with OpenSSL's own programs as consumers and as the service behind the tunnel."""
 
 import os
+import queue
 import socket
 import subprocess
 import time
@@ -203,6 +204,21 @@ def test_a_consumer_that_leaves_while_the_service_says_nothing(dtls_engine):
         assert control.expect("datagram_channel_close").stream_id == channel.stream_id
     client.connection.ping_peer()
     assert control.is_open and len(control.received("datagram_channel_close")) == 1
+
+
+@pytest.mark.parametrize("transport", ["tls", "quic"])
+def test_a_consumer_that_leaves_at_once(published, echo, transport):
+    """What it has said before its channel was there arrives all the same."""
+    engine, host, agent = published(echo.address, "--config-set", f"transport.mode={transport}", alpn=None)
+    heard = queue.SimpleQueue()
+    echo.handler = heard.put
+    for number in range(5):
+        with dtls.connect(engine.listening["dtls_port"], engine.ca_file, ALPN, host) as consumer:
+            consumer.write(b"first %d" % number)
+            consumer.write(b"second %d" % number)
+            consumer.notify_close()
+        assert sorted(heard.get(timeout=10) for _ in range(2)) == [b"first %d" % number, b"second %d" % number]
+        assert agent.closed()["bytes_in"] == 15
 
 
 def test_without_a_listener_there_are_no_dtls_tunnels(client):

@@ -28,6 +28,8 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   private var context: TLSContext?
   private let choose: Choose?
   private var isOpen = false
+  /// Whether nothing more is sent or received, though what has arrived may still wait to be delivered.
+  private var isOver = false
   /// What an encrypted record is longer than its content.
   private var overhead = 0
   private var onHandshake: ((Failure?) -> Void)?
@@ -163,25 +165,29 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
 
   public override func close() {
     guard !isClosed else { return }
-    if isOpen, let ssl {
-      depth += 1
-      SSL_shutdown(ssl)
-      rstream_tls_take_error()
-      depth -= 1
-    }
+    shutDown()
     end()
     lower.close()
+  }
+
+  /// Sends close_notify.
+  private func shutDown() {
+    guard isOpen, let ssl else { return }
+    depth += 1
+    SSL_shutdown(ssl)
+    rstream_tls_take_error()
+    depth -= 1
   }
 
   // MARK: Records
 
   /// The handshake's next step, and what has arrived.
   private func proceed() {
-    guard let ssl, !isClosed else { return }
+    guard let ssl, !isOver else { return }
     depth += 1
     ERR_clear_error()
     if !isOpen { handshake(ssl) }
-    if isOpen, !isClosed { read(ssl) }
+    if isOpen { read(ssl) }
     leave()
   }
 
@@ -206,7 +212,7 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   private func read(_ ssl: OpaquePointer) {
     let scratch = loop.takeScratch()
     defer { loop.giveBackScratch(scratch) }
-    while !isClosed {
+    while !isOver {
       let count = SSL_read(ssl, scratch.baseAddress, Int32(Self.maximumRecord + 1024))
       if count > 0 {
         deliver(UnsafeRawBufferPointer(rebasing: scratch[..<Int(count)]))
@@ -223,18 +229,22 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
     }
   }
 
+  /// The peer has ended the association: its packets that wait here are still delivered, and counted for as long.
   private func ended() {
-    guard !isClosed else { return }
-    let listener = delegate
-    close()
-    tellEnded(listener)
+    guard isOpen, !isClosed else { return }
+    shutDown()
+    let place = lower.attachment
+    leaveBehind()
+    lower.close()
+    sourceEnded(nil)
+    if !isClosed { attachment = place }
   }
 
   /// Whether the handshake is done and the channel open.
   var isEstablished: Bool { isOpen }
 
   /// Another association has taken this one's place.
-  func isReplaced() { ended() }
+  func isReplaced() { if isOpen { ended() } else { close() } }
 
   private func schedule(_ ssl: OpaquePointer) {
     let wait = rstream_dtls_timeout(ssl)
@@ -242,7 +252,7 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   }
 
   private func timedOut() {
-    guard let ssl, !isOpen, !isClosed else { return }
+    guard let ssl, !isOpen, !isOver else { return }
     depth += 1
     if rstream_dtls_handle_timeout(ssl) < 0 {
       fail(Failure(ErrorCode.operationTimeout, "DTLS handshake: the peer does not answer"))
@@ -255,7 +265,7 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   // MARK: The channel below
 
   public func packetChannel(_ channel: PacketChannel, received packet: UnsafeRawBufferPointer) {
-    guard let ssl, !isClosed else { return }
+    guard let ssl, !isOver else { return }
     let count = DTLSRecords.sound(packet, overhead: isOpen ? overhead : rstream_dtls_overhead(ssl))
     guard count > 0 else { return }
     io.pointee.input = packet.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -291,15 +301,21 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
 
   @discardableResult
   private func end() -> (any PacketChannelDelegate)? {
+    let listener = finish()
+    leaveBehind()
+    return listener
+  }
+
+  /// Nothing more is sent or received.
+  private func leaveBehind() {
     isOpen = false
+    isOver = true
     onHandshake = nil
     timer?.close()
     timer = nil
     deadline?.close()
     lower.delegate = nil
-    let listener = finish()
     release()
-    return listener
   }
 
   private func leave() {
@@ -308,7 +324,7 @@ public final class DTLSChannel: PacketChannel, PacketChannelDelegate {
   }
 
   private func release() {
-    guard isClosed, depth == 0, let ssl else { return }
+    guard isOver, depth == 0, let ssl else { return }
     self.ssl = nil
     SSL_free(ssl)
   }
