@@ -35,10 +35,7 @@ final class PendingStream {
     self.source = source
     self.queue = queue
     self.completion = completion
-    timer = LoopTimer(tunnel.owner.engine.loop, after: milliseconds) { [self] in
-      mayBeAgreedLate = datagrams != nil
-      fail(.timeout)
-    }
+    timer = LoopTimer(tunnel.owner.engine.loop, after: milliseconds) { [self] in fail(.timeout) }
   }
 
   /// Whether the consumer has gone meanwhile.
@@ -88,7 +85,13 @@ final class PendingStream {
 
   func succeed(_ channel: ByteChannel) { finish(.success(.stream(channel))) }
 
-  func fail(_ failure: StreamFailure) { finish(.failure(failure)) }
+  func fail(_ failure: StreamFailure) {
+    switch failure {
+    case .refused: break
+    default: mayBeAgreedLate = datagrams != nil
+    }
+    finish(.failure(failure))
+  }
 
   private func finish(_ result: Result<OwnerEnd, StreamFailure>) {
     datagrams?.close()

@@ -3,6 +3,7 @@
 private cases of the official matrix with real protocols inside: QUIC by aioquic, SCTP by usrsctp, DTLS by OpenSSL.
 """
 
+import secrets
 import socket
 
 import pytest
@@ -231,6 +232,30 @@ def test_a_channel_that_is_agreed_to_too_late_is_closed(start_engine, name):
     assert control.is_open and len(control.received("datagram_channel_close")) == 1
 
 
+def test_a_channel_that_is_agreed_to_after_its_tunnel_is_closed(engine, quic_client, name):
+    other = engine.quic_client()
+    control = quic_client.control(liveness=60000)
+    tunnel = control.open_tunnel(name=name, publish=False, type="datagram")
+    stream = other.ask_for_channel(name)
+    request = control.next_request()
+    control.close_tunnel(tunnel.id.value)
+    with pytest.raises(wire.Refused):
+        other.dialed_channel(stream)
+    control.send(wire.proxy_conn_rsp(request.stream_id))
+    assert control.expect("datagram_channel_close").stream_id == request.stream_id
+
+
+def test_the_end_of_another_channel_is_none_of_a_channel_s(engine, quic_client, name):
+    other = engine.quic_client()
+    control = owner_of(quic_client, name)
+    near, far, stream = join(other, quic_client, control, name)
+    stream.send(wire.datagram_channel_close("0" * 24))
+    control.send(wire.datagram_channel_close("0" * 24))
+    bounces(near, far)
+    stream.send(wire.datagram_channel_close(near.stream_id.upper()))
+    assert control.expect("datagram_channel_close").stream_id == far.stream_id
+
+
 def test_an_owner_that_takes_no_datagrams_is_asked_for_a_stream(engine, quic_client, name):
     owner = engine.quic_client(max_datagram_frame_size=None)
     control = owner_of(owner, name)
@@ -247,6 +272,25 @@ def test_our_client_brings_a_stream_where_the_engine_takes_no_datagrams(start_qu
     far = control.open_stream(tunnel.id.value)
     far.send_packets(b"packet")
     assert far.receive_packet() == b"PACKET"
+
+
+@pytest.mark.parametrize("loss", ["connection", "stream"])
+def test_our_dialer_tells_what_has_broken_its_channel(start_quic_engine, dial, loss):
+    engine = start_quic_engine()
+    dialer = dial(engine, "anything", arguments=["--udp", "--config-set", "transport.mode=quic"])
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", dialer.port))
+        sender.send(b"hello")
+        stream, _ = engine.accept_dial()
+        channel = secrets.token_hex(12)
+        stream.send(wire.stream_rsp(channel))
+        connection = engine.accept_quic()
+        assert connection.datagrams.get(timeout=10) == bytes.fromhex(channel) + b"hello"
+        if loss == "connection":
+            connection.end(51, "out of order")
+        else:
+            stream.stream.abort(51)
+        assert "51" in dialer.wait_line(event="closed")["error"]
 
 
 # -- our programs ----------------------------------------------------------------------------------------------------

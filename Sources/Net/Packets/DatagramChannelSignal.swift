@@ -10,6 +10,9 @@ public final class DatagramChannelSignal: MessageChannelDelegate {
   private let words: Words
   /// Whether there is a channel: a dialer that was refused hears of no end.
   private var isGranted: Bool
+  /// Whether this is the dialer's end: what breaks the stream breaks the channel. To the engine a dialer that is gone has
+  /// ended it.
+  private let isDialer: Bool
 
   /// What failures are called when they are told, and what those are that are heard of.
   public struct Words {
@@ -29,6 +32,7 @@ public final class DatagramChannelSignal: MessageChannelDelegate {
     self.streamID = streamID
     self.words = words
     isGranted = true
+    isDialer = true
     messages.delegate = self
     begin()
   }
@@ -39,6 +43,7 @@ public final class DatagramChannelSignal: MessageChannelDelegate {
     self.streamID = streamID
     self.words = words
     isGranted = false
+    isDialer = false
     messages = MessageChannel(stream, self)
     begin()
   }
@@ -60,6 +65,12 @@ public final class DatagramChannelSignal: MessageChannelDelegate {
     messages?.send(.streamRsp(StreamRsp(payload)))
   }
 
+  /// Whether it is another channel that has ended, which is none of this stream's.
+  private func namesAnother(_ close: DatagramChannelClose) -> Bool {
+    guard let named = DatagramChannelID(streamID: close.streamID) else { return false }
+    return named != DatagramChannelID(streamID: streamID)
+  }
+
   private func end() {
     channel = nil
     messages?.close()
@@ -73,12 +84,15 @@ public final class DatagramChannelSignal: MessageChannelDelegate {
   }
 
   public func messageChannel(_ channel: MessageChannel, received message: Message) {
-    if case .datagramChannelClose(let close) = message { peerEnded(close.trouble.map(words.failure)) }
+    guard case .datagramChannelClose(let close) = message, !namesAnother(close) else { return }
+    peerEnded(close.trouble.map(words.failure))
   }
 
   public func messageChannelEnded(_ channel: MessageChannel) { peerEnded() }
 
   public func messageChannelDrained(_ channel: MessageChannel) {}
 
-  public func messageChannel(_ channel: MessageChannel, failed failure: Failure) { peerEnded() }
+  public func messageChannel(_ channel: MessageChannel, failed failure: Failure) {
+    peerEnded(isDialer ? failure : nil)
+  }
 }
