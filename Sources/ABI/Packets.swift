@@ -126,8 +126,7 @@ public func rstream_packets_send(
     guard packet != nil || length == 0 else { throw invalid("packet is NULL") }
     try packets.check("packet channel")
     // A len that is not an Int is one that exceeds every limit.
-    guard length >= 0 else { throw Failure(-EMSGSIZE, "send a packet: no packet is that long") }
-    try packets.send(UnsafeRawBufferPointer(start: packet, count: length))
+    try packets.send(UnsafeRawBufferPointer(start: packet, count: length < 0 ? Int.max : length))
   }
 }
 

@@ -96,10 +96,11 @@ static void sizes(struct world *world, rstream_client *client, const char *name)
   CHECK_INT(rstream_packets_send(packets, bytes, 65536, &error), UV_EMSGSIZE);
   CHECK(strstr(rstream_error_message(error), "65536") && strstr(rstream_error_message(error), "65535"));
   rstream_error_free(error);
+  CHECK_INT(rstream_packets_send(packets, bytes, SIZE_MAX, NULL), UV_EMSGSIZE);
   CHECK_INT(rstream_packets_send(packets, NULL, 1, NULL), UV_EINVAL);
   CHECK_INT(rstream_packets_count(packets, "sent"), COUNT);
   CHECK_INT(rstream_packets_count(packets, "received"), COUNT);
-  CHECK_INT(rstream_packets_count(packets, "dropped_sending"), 1);
+  CHECK_INT(rstream_packets_count(packets, "dropped_sending"), 2);
   CHECK_INT(rstream_packets_count(packets, "dropped_receiving"), 0);
   CHECK_INT(rstream_packets_count(packets, "nothing"), 0);
   bool closed = false;

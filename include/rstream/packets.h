@@ -136,7 +136,7 @@ RSTREAM_API size_t rstream_packets_queue_size(const rstream_packets *packets);
  * | dropped_receiving | packets that arrived while the channel was not read and as many waited as may |
  *
  * @param name  one of the table
- * @return the count; 0 for an unknown name, for NULL and after the close
+ * @return the count; 0 for an unknown name and for NULL
  */
 RSTREAM_API uint64_t rstream_packets_count(const rstream_packets *packets, const char *name);
 
