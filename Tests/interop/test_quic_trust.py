@@ -2,6 +2,8 @@
 """Whom a client takes for the engine over QUIC: the same as over TLS, though another library decides."""
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from support.certificates import Authority
 from support.ctl import ClientOptions, unique
@@ -49,6 +51,25 @@ def test_the_purpose_of_a_certificate(presenting, start_agent, tmp_path):
     authority = Authority(tmp_path)
     engine = presenting(authority.issue("localhost", client=True))
     does_not_accept(start_agent(engine, "--ca-file", authority.ca_file))
+
+
+def test_an_authority_with_a_weak_key(presenting, start_agent, tmp_path):
+    authority = Authority(tmp_path, key=rsa.generate_private_key(65537, 1024))
+    engine = presenting(authority.issue("localhost"))
+    does_not_accept(start_agent(engine, "--ca-file", authority.ca_file))
+
+
+def test_a_certificate_that_must_not_sign(start_quic_engine, forward, tmp_path):
+    """Of no use in TLS 1.3; over QUIC that is found out, and told."""
+    authority = Authority(tmp_path)
+    usage = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
+    engine = start_quic_engine(certificate=authority.issue("localhost", key_usage=usage))
+    options = ClientOptions("--engine", engine.address, "--ca-file", authority.ca_file)
+    mode = ["--config-set", "transport.mode=quic"]
+    agent = forward(options, "127.0.0.1:9", unique("agent"), [*mode, "--no-publish"], online=False)
+    line = agent.wait_line(20, status="offline")
+    assert "key usage does not allow digital signatures" in line["error"], line
+    agent.judge(agent.wait(), 4)
 
 
 def test_an_authority_below_another(presenting, start_agent, tmp_path):

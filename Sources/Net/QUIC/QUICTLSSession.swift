@@ -20,7 +20,9 @@ public enum QUICServerChoice {
 final class QUICTLSSession {
   private static let priorities =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"
-    + "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:%DISABLE_TLS13_COMPAT_MODE"
+    + "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:%DISABLE_TLS13_COMPAT_MODE:"
+    // Keys and signatures of certificates as strong as OpenSSL wants them (its security level 2).
+    + "%PROFILE_MEDIUM"
 
   let raw: OpaquePointer
   let serverName: String
@@ -208,7 +210,9 @@ final class QUICTLSSession {
 
   /// Why the peer's certificate was not accepted; nil when that was not the reason.
   var verificationFailure: String? {
-    guard let status = verification, status != 0 else { return nil }
+    guard let status = verification, status != 0 else {
+      return peerMaySign ? nil : "its key usage does not allow digital signatures"
+    }
     var text = gnutls_datum_t()
     let kind = gnutls_certificate_type_get(raw)
     guard gnutls_certificate_verification_status_print(status, kind, &text, 0) == 0, let words = text.data else {
@@ -216,6 +220,22 @@ final class QUICTLSSession {
     }
     defer { free(words) }
     return trimmed(String(cString: words))
+  }
+
+  /// TLS 1.3 has no use for other certificates (RFC 8446, section 4.4.2.2), and GnuTLS no alert of its own for them.
+  private var peerMaySign: Bool {
+    var count: UInt32 = 0
+    var certificate: gnutls_x509_crt_t?
+    guard let chain = gnutls_certificate_get_peers(raw, &count), count > 0, gnutls_x509_crt_init(&certificate) == 0
+    else {
+      return true
+    }
+    defer { gnutls_x509_crt_deinit(certificate) }
+    var usage: UInt32 = 0
+    guard gnutls_x509_crt_import(certificate, chain, GNUTLS_X509_FMT_DER) == 0,
+      gnutls_x509_crt_get_key_usage(certificate, &usage, nil) == 0
+    else { return true }
+    return usage & UInt32(GNUTLS_KEY_DIGITAL_SIGNATURE) != 0
   }
 
   private func trimmed(_ text: String) -> String {

@@ -43,9 +43,9 @@ def _pem(key):
 class Authority:
     """A certificate authority that lives in one directory; its own certificate is of the authority `above`, if any."""
 
-    def __init__(self, directory, above=None):
+    def __init__(self, directory, above=None, key=None):
         self.directory = directory
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = key or ec.generate_private_key(ec.SECP256R1())
         name = _name("interop test authority" if above is None else "interop test authority below another")
         issuer, key = (above._certificate.subject, above._key) if above else (name, self._key)
         self._certificate = (
@@ -57,7 +57,7 @@ class Authority:
         )
         self.ca_file = _write(directory / "ca.pem", self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, *names, client=False):
+    def issue(self, *names, client=False, key_usage=None):
         """Returns (certificate file, key file) for DNS names or addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = []
@@ -67,9 +67,11 @@ class Authority:
             except ValueError:
                 alternatives.append(x509.DNSName(name))
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
+        builder = _builder(_name(names[0]), self._certificate.subject, key)
+        if key_usage:
+            builder = builder.add_extension(key_usage, critical=True)
         certificate = (
-            _builder(_name(names[0]), self._certificate.subject, key)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
