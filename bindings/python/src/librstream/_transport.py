@@ -65,6 +65,8 @@ class StreamTransport(asyncio.Transport):
         self._low_water = _DEFAULT_HIGH_WATER // 4
         self._writer_paused = False
         self._draining = False
+        #: While it is closing: looks whether its last bytes move.
+        self._watch: asyncio.TimerHandle | None = None
         #: What was not given to C yet: the bytes and where the rest of them begins.
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._waiting_size = 0
@@ -431,13 +433,20 @@ class StreamTransport(asyncio.Transport):
             else:
                 self._abort(None)
 
-        self._driver.loop.call_later(_STALL_SECONDS, look)
+        self._watch = self._driver.loop.call_later(_STALL_SECONDS, look)
+
+    def _stop_watching(self) -> None:
+        """So that nothing of a transport that has ended is kept until then."""
+        if self._watch:
+            self._watch.cancel()
+            self._watch = None
 
     def abandon(self) -> None:
         """The C loop has gone with the stream, and nobody runs what waits for it."""
         self._closing = True
         self._lost = True
         self._draining = False
+        self._stop_watching()
         self._pieces.clear()
         self._waiting.clear()
 
@@ -471,6 +480,7 @@ class StreamTransport(asyncio.Transport):
         if self._lost:
             return
         self._lost = True
+        self._stop_watching()
         self._driver.callbacks.forget(self._number)
         self._native.end_stream(how, self._handle, self._connection_lost)
 
