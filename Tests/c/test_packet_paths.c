@@ -87,7 +87,9 @@ static void take(rstream_packets *packets, const uint8_t *packet, size_t len, co
 static void echo(rstream_packets *packets, const uint8_t *packet, size_t len, const rstream_error *error, void *data) {
   (void)error, (void)data;
   if (packet) {
-    CHECK_INT(rstream_packets_send(packets, packet, len, NULL), 0);
+    /* What finds no room, on a slow machine, is sent once more like what is lost. */
+    int status = rstream_packets_send(packets, packet, len, NULL);
+    CHECK(status == 0 || status == UV_EAGAIN);
   } else {
     CHECK_INT(rstream_packets_close(packets, NULL, NULL), 0);
   }
