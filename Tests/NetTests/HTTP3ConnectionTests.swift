@@ -73,7 +73,7 @@ struct HTTP3ConnectionTests {
 
     init(_ settings: QUICSettings = QUICSettings(), enablesDatagrams: Bool = false) throws {
       var settings = settings
-      settings.unidirectionalStreams = HTTP3Connection.peerStreams
+      HTTP3Connection.admitStreams(&settings)
       pair = try QUICPair(TestLoop(), settings)
       let (near, far) = try pair.connected(QUICRecorder(), settings)
       server = try HTTP3End(far, enablesDatagrams: enablesDatagrams)
@@ -109,7 +109,7 @@ struct HTTP3ConnectionTests {
 
   @Test func settingsComeOnNoOtherStream() throws {
     var settings = QUICSettings()
-    settings.unidirectionalStreams = HTTP3Connection.peerStreams
+    HTTP3Connection.admitStreams(&settings)
     let pair = try QUICPair(TestLoop(), settings)
     let (near, far) = try pair.connected(QUICRecorder(), settings)
     let server = try HTTP3End(far)

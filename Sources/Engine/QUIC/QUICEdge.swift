@@ -34,7 +34,6 @@ enum QUICEdge {
     quic.keepAlive = 0
     // As many as clients with HTTP/3 on their minds want of any server. Nothing that comes on them is read.
     quic.unidirectionalStreams = 3
-    quic.keptStreams = 0
     quic.handshakeTimeout = engine.handshakeTimeout
     quic.congestionControl = engine.settings.quicCongestionControl == "bbr" ? .bbr : .cubic
     quic.qlogDirectory = engine.settings.quicQLogDirectory
@@ -68,8 +67,7 @@ enum QUICEdge {
     guard hello.protocols?.contains(HTTP3Connection.alpn) == true else { return .refuseProtocol }
     var settings = quicSettings(engine)
     settings.streams = HTTP3Session.requests
-    settings.unidirectionalStreams = HTTP3Connection.peerStreams
-    settings.keptStreams = QUICSettings().keptStreams
+    HTTP3Connection.admitStreams(&settings)
     let asks = isOfCertificates || engine.certificates?.current().requestsCertificateForAPI == true
     return serve(engine) { .serve($0, protocol: HTTP3Connection.alpn, requestsCertificate: asks, settings) }
   }

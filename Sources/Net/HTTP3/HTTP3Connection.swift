@@ -29,7 +29,9 @@ public protocol HTTP3ConnectionDelegate: AnyObject {
 public final class HTTP3Connection: ByteChannelDelegate {
   public static let alpn = "h3"
   /// The peer's control stream and QPACK streams, and some of kinds that nobody knows (RFC 9114, section 6.2).
-  public static let peerStreams: UInt64 = 8
+  private static let peerStreams: UInt64 = 8
+  /// Some more of those, one after the other.
+  private static let keptStreams = 64
 
   public let quic: QUICConnection
   public weak var delegate: (any HTTP3ConnectionDelegate)?
@@ -48,6 +50,12 @@ public final class HTTP3Connection: ByteChannelDelegate {
   private var isBusy = false
   private var isFlushing = false
   private var isOver = false
+
+  /// Lets the peer open the streams that HTTP/3 needs beside requests.
+  public static func admitStreams(_ settings: inout QUICSettings) {
+    settings.unidirectionalStreams = peerStreams
+    settings.keptStreams = keptStreams
+  }
 
   /// - Parameter enablesDatagrams: tells the peer that HTTP datagrams are understood (RFC 9297)
   public init(_ quic: QUICConnection, enablesDatagrams: Bool = false) {

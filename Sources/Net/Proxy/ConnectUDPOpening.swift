@@ -28,7 +28,7 @@ final class ConnectUDPOpening: ProxiedOpening {
     _ settings: QUICSettings, _ completion: @escaping ProxiedPath.Completion
   ) {
     var settings = settings
-    settings.unidirectionalStreams = HTTP3Connection.peerStreams
+    HTTP3Connection.admitStreams(&settings)
     settings.datagramQueue = Self.datagramQueue
     settings.largestPacket = Self.packetSize
     settings.discoversPacketSize = false

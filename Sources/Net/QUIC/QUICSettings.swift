@@ -21,7 +21,7 @@ public struct QUICSettings: Sendable {
   public var unidirectionalStreams: UInt64 = 0
   /// Of the streams that only the peer writes to, ngtcp2 0.12 keeps something until the connection ends: above so many that
   /// are over the peer gets no credit for more.
-  public var keptStreams = 64
+  public var keptStreams = 0
   /// Whether streams are told the peer's STOP_SENDING with its code (`QUICStreamDirections`).
   public var tellsStops = false
   /// A peer that reads no more of a stream may be silent on it for so long before it is given up.
