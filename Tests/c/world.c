@@ -57,7 +57,8 @@ void run_turn_at(rstream_loop *loop, int number, const char *file, int line) {
 
 void run_idle(rstream_loop *loop, int milliseconds) {
   double deadline = now() + milliseconds / 1e3;
-  while (now() < deadline) turn(loop, 5);
+  do turn(loop, 5);
+  while (now() < deadline);
 }
 
 void world_begin(struct world *world) {
