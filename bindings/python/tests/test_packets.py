@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import errno
 import socket
@@ -36,6 +37,31 @@ async def test_packets_both_ways(client: Client, control: ControlChannel) -> Non
             await near.send(bytes(65_536))
         assert too_long.value.errno == errno.EMSGSIZE
         assert near.counts == {"sent": 5, "received": 2, "dropped_sending": 0, "dropped_receiving": 0}
+
+
+async def test_packets_of_anything_that_has_bytes_and_of_nothing_else(client: Client, control: ControlChannel) -> None:
+    near, far = await ends(client, control)
+    numbers = memoryview(array.array("I", range(20_000)))
+    async with near, far:
+        near.send_nowait(numbers[:3])
+        near.send_nowait(memoryview(b"a-b-c")[::2])
+        assert await far.receive() == numbers[:3].tobytes() and await far.receive() == b"abc"
+        for odd in (5, [1], "text", None):
+            with pytest.raises(TypeError):
+                near.send_nowait(odd)  # type: ignore[arg-type]
+        with pytest.raises(OSError) as too_long:
+            near.send_nowait(numbers)
+        assert too_long.value.errno == errno.EMSGSIZE
+        near.send_nowait(b"fine")
+        assert await far.receive() == b"fine"
+    near, far = await ends(client, control)
+    transport, _ = far.use_protocol(asyncio.DatagramProtocol)
+    async with near:
+        for odd in (5, [1], "text", None):
+            with pytest.raises(TypeError):
+                transport.sendto(odd)
+        transport.sendto(memoryview(b"fine"))
+        assert await near.receive() == b"fine"
 
 
 async def test_nothing_is_lost_when_the_sender_waits(client: Client, control: ControlChannel) -> None:

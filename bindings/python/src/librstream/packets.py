@@ -26,6 +26,11 @@ _BACKLOG = 64
 _COUNTS = ("sent", "received", "dropped_sending", "dropped_receiving")
 
 
+def _octets(data: Any) -> bytes:
+    """What is no bytes-like object, a number for example, is refused with TypeError."""
+    return data if type(data) is bytes else memoryview(data).tobytes()
+
+
 class PacketTransport(asyncio.DatagramTransport):
     """Packets between a protocol and a packet channel of the C library.
 
@@ -106,7 +111,7 @@ class PacketTransport(asyncio.DatagramTransport):
         """Sends a packet, or not: what the C library says to it."""
         if self._closing:
             return -errno.EPIPE
-        packet = data if type(data) is bytes else bytes(data)
+        packet = _octets(data)
         code = int(self._library.packets_send(self._handle, packet, len(packet), None))
         self._driver.begin_tick()
         return code
@@ -300,9 +305,10 @@ class PacketChannel(Channel):
         transport, receiver = self._open()
         if transport.is_closing():
             raise self._end_of(receiver)
-        if len(packet) > transport.max_size:
-            raise OSError(errno.EMSGSIZE, f"a packet of {len(packet)} bytes: at most {transport.max_size} can be sent")
-        code = transport.transmit(packet)
+        data = _octets(packet)
+        if len(data) > transport.max_size:
+            raise OSError(errno.EMSGSIZE, f"a packet of {len(data)} bytes: at most {transport.max_size} can be sent")
+        code = transport.transmit(data)
         if code == -errno.EPIPE:
             raise self._end_of(receiver)
         if code < 0 and code != -errno.EAGAIN:
