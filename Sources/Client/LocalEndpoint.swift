@@ -11,18 +11,22 @@ enum LocalEndpoint: Equatable {
 
   init(_ text: String, packets: Bool = false) throws(Failure) {
     var target = trimmed(text)
+    func invalid(_ why: String) -> Failure {
+      let expected = packets ? "port, host:port or [v6]:port" : "port, host:port, [v6]:port or unix:/path"
+      return Failure(ErrorCode.invalidLocalEndpoint, "local address \"\(target)\": \(why); expected \(expected)")
+    }
     if target.hasPrefix("udp:") {
       guard packets else {
-        throw Self.invalid(target, "the tunnel carries byte streams; a UDP service needs type datagram")
+        throw invalid("the tunnel carries byte streams; a UDP service needs type datagram")
       }
       target.removeFirst(4)
     }
     if target.hasPrefix("unix:") {
-      guard !packets else { throw Self.invalid(target, "the tunnel carries packets, which go to a UDP service") }
+      guard !packets else { throw invalid("the tunnel carries packets, which go to a UDP service") }
       let path = String(target.dropFirst(5))
       // sun_path holds 108 bytes with the NUL.
       guard !path.isEmpty, path.utf8.count < 108 else {
-        throw Self.invalid(target, "the path of a Unix socket has 1 to 107 bytes")
+        throw invalid("the path of a Unix socket has 1 to 107 bytes")
       }
       self = .unix(path)
       return
@@ -38,27 +42,21 @@ enum LocalEndpoint: Equatable {
     }
     guard portText.utf8.count <= 5, portText.utf8.allSatisfy({ (48...57).contains($0) }), let port = UInt16(portText),
       port > 0
-    else { throw Self.invalid(target, "the port is a number from 1 to 65535") }
+    else { throw invalid("the port is a number from 1 to 65535") }
     var name = String(host)
     if name.hasPrefix("["), name.hasSuffix("]") {
       name = String(name.dropFirst().dropLast())
       guard SocketAddress(literal: name, port: port) != nil else {
-        throw Self.invalid(target, "brackets hold an IPv6 address")
+        throw invalid("brackets hold an IPv6 address")
       }
     } else if name.contains(":") {
-      throw Self.invalid(target, "an IPv6 address stands in brackets: [::1]:8080")
+      throw invalid("an IPv6 address stands in brackets: [::1]:8080")
     }
     guard name.utf8.allSatisfy({ $0 > 32 && $0 < 127 && $0 != UInt8(ascii: "/") }) else {
-      throw Self.invalid(target, "a host name has neither white space nor slashes; write host:port, not a URL")
+      throw invalid("a host name has neither white space nor slashes; write host:port, not a URL")
     }
     if name.isEmpty { name = "127.0.0.1" }
     self = packets ? .udp(host: name, port: port) : .tcp(host: name, port: port)
-  }
-
-  private static func invalid(_ target: String, _ why: String) -> Failure {
-    Failure(
-      ErrorCode.invalidLocalEndpoint,
-      "local address \"\(target)\": \(why); expected port, host:port, [v6]:port or unix:/path")
   }
 }
 

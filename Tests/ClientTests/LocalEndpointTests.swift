@@ -22,4 +22,14 @@ struct LocalEndpointTests {
   ]) func refusesTheRest(text: String) {
     #expect { try LocalEndpoint(text) } throws: { ($0 as? Failure)?.code == ErrorCode.invalidLocalEndpoint }
   }
+
+  @Test(arguments: [("unix:/run/app.sock", false), ("unix:", true), ("70000", false), ("host:0", true)])
+  func namesUnixSocketsOnlyWhereTheyCanBe(text: String, isStream: Bool) {
+    #expect {
+      try LocalEndpoint(text, packets: !isStream)
+    } throws: {
+      ($0 as? Failure)?.message.contains("expected port, host:port") == true
+        && ($0 as? Failure)?.message.contains("or unix:/path") == isStream
+    }
+  }
 }
