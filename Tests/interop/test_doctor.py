@@ -9,10 +9,12 @@ import pytest
 from support.nameservers import FakeNameServer
 from support.ports import unused_port
 from support.process import build_product, clean_environment
-from support.proxies import ConnectProxy
+from support.proxies import PASSWORD, USER, ConnectProxy
+from support.socks5_udp_proxy import SOCKS5UDPProxy
 from support.tokens import mint
 
 ORDER = ["configuration", "project", "dns", "tcp", "proxy", "tls", "engine", "clock"]
+QUIC = ["--config-set", "transport.mode=quic"]
 SECRET = "a secret of thirty-two bytes and more"
 
 
@@ -63,6 +65,23 @@ def test_by_name_server_and_proxy(examine, engine):
     assert f"http proxy 127.0.0.1:{proxy.port}" in found["proxy"]["detail"]
 
 
+def test_a_good_way_over_quic(examine, engine):
+    """With a proxy that carries UDP and without one."""
+    options = [*engine.client_options(), *QUIC]
+    found = examine(*options)
+    assert statuses(found) == ["pass", "skip", "pass", "pass", "skip", "pass", "pass", "pass"]
+    assert found["tcp"]["detail"] == f"connected to 127.0.0.1:{engine.port}"
+    assert found["tls"]["detail"].startswith("QUIC v1, TLS 1.3 AES-") and "more days" in found["tls"]["detail"]
+    with SOCKS5UDPProxy(USER, PASSWORD) as proxy:
+        credentials = [f"transport.proxy.username={USER}", f"transport.proxy.password={PASSWORD}"]
+        settings = [f"transport.proxy.socks5={proxy.url}", *credentials]
+        found = examine(*options, *(part for setting in settings for part in ("--config-set", setting)))
+        # The API is asked over TCP, which this proxy does not carry.
+        assert statuses(found)[:7] == ["pass", "skip", "pass", "pass", "pass", "pass", "pass"]
+        assert found["dns"]["detail"].startswith("the proxy has 127.0.0.1")
+        assert found["tcp"]["detail"] == "connected to " + proxy.url.rpartition("/")[2]
+
+
 def test_people_can_read_it(engine, tmp_path):
     result = subprocess.run(
         [build_product("rstreamctl"), "doctor", *engine.client_options(), "--insecure"],
@@ -97,6 +116,16 @@ def test_an_unknown_name(examine):
     assert "the name has no address" in found["dns"]["detail"] and "name server" in found["dns"]["advice"]
 
 
+@pytest.mark.parametrize("scheme", ["socks5", "https"])
+def test_a_proxy_for_udp_that_is_not_there(examine, engine, scheme):
+    keeper, port = unused_port()
+    setting = "socks5" if scheme == "socks5" else "http"
+    with keeper:
+        proxy = ["--config-set", f"transport.proxy.{setting}={scheme}://127.0.0.1:{port}"]
+        found = examine(*engine.client_options(), *QUIC, *proxy, expect=1)
+    assert statuses(found) == ["pass", "skip", "pass", "fail"] + ["skip"] * 4
+
+
 def test_a_closed_port(examine):
     keeper, port = unused_port()
     with keeper:
@@ -110,8 +139,9 @@ def test_a_proxy_that_is_none(examine, engine):
     assert statuses(found) == ["pass", "skip", "pass", "pass", "fail"] + ["skip"] * 3
 
 
-def test_a_certificate_that_is_not_trusted(examine, engine):
-    found = examine("--engine", engine.address, expect=1)
+@pytest.mark.parametrize("mode", ["tls", "quic", "auto"])
+def test_a_certificate_that_is_not_trusted(examine, engine, mode):
+    found = examine("--engine", engine.address, "--config-set", f"transport.mode={mode}", expect=1)
     assert statuses(found) == ["pass", "skip", "pass", "pass", "skip", "fail", "skip", "skip"]
     assert "certificate not accepted" in found["tls"]["detail"] and "caFile" in found["tls"]["advice"]
 

@@ -156,7 +156,8 @@ public final class Doctor: LoopChild {
       switch pending.first {
       case .dns: "check the engine's host name, and the name server: transport.dns.override, or the platform's"
       case .tcp: "check host and port, and whether a firewall or a proxy is in between (transport.proxy)"
-      case .proxy: "check the proxy's address and credentials, and that it allows CONNECT to the engine's port"
+      case .proxy:
+        "check the proxy's address and credentials, and that it allows CONNECT, or UDP for QUIC, to the engine's port"
       default: "check that the address is an rstream engine's; transport.tls.caFile trusts an authority of your own"
       }
     found(.fail, failure.message, advice: advice)
@@ -164,9 +165,11 @@ public final class Doctor: LoopChild {
   }
 
   private func secured(_ channel: ByteChannel) {
-    let session = channel as? TLSChannel
-    let detail = "\(session?.sessionDescription ?? "TLS"), protocol \(TLSTransport.alpn)"
-    let days = session?.peerCertificateDays
+    let tls = channel as? TLSChannel
+    let quic = (channel as? QUICStream)?.connection
+    let session = tls?.sessionDescription ?? quic?.sessionDescription ?? "TLS"
+    let detail = "\(session), protocol \(TLSTransport.alpn)"
+    let days = tls?.peerCertificateDays ?? quic?.peerCertificateDays
     channel.reset()
     if let days, days < Self.certificateDays {
       found(

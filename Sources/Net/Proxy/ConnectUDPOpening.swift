@@ -25,7 +25,8 @@ final class ConnectUDPOpening: ProxiedOpening {
 
   init(
     _ loop: Loop, _ proxy: ProxyServer, _ request: ConnectUDPRequest, to target: ProxyTarget, by path: NetworkPath,
-    _ settings: QUICSettings, _ completion: @escaping ProxiedPath.Completion
+    _ settings: QUICSettings, onStep: ((OutgoingConnection.Step) -> Void)?,
+    _ completion: @escaping ProxiedPath.Completion
   ) {
     var settings = settings
     HTTP3Connection.admitStreams(&settings)
@@ -38,7 +39,7 @@ final class ConnectUDPOpening: ProxiedOpening {
       authority: authority(proxy.host, proxy.port), path: request.path(target.host, target.port))
     outgoing = OutgoingQUIC(
       loop, to: proxy.endpoint, by: direct, request.credentials, alpn: [HTTP3Connection.alpn], settings,
-      timeout: settings.handshakeTimeout
+      timeout: settings.handshakeTimeout, onStep: onStep
     ) { [self] result in
       outgoing = nil
       switch result {

@@ -17,18 +17,20 @@ protocol ProxiedOpening: AnyObject {
 
 extension ProxyServer {
   /// Opens a way for packets to a target.
+  /// - Parameter onStep: told of the steps to the proxy
   func openPath(
     _ loop: Loop, to target: ProxyTarget, by path: NetworkPath, _ settings: QUICSettings,
-    _ completion: @escaping ProxiedPath.Completion
+    onStep: ((OutgoingConnection.Step) -> Void)?, _ completion: @escaping ProxiedPath.Completion
   ) throws(Failure) -> any ProxiedOpening {
     switch kind {
     case .socks5:
-      return SOCKS5Association(loop, self, to: target, by: path, completion)
+      return SOCKS5Association(loop, self, to: target, by: path, onStep: onStep, completion)
     case .http, .https:
       guard let connectUDP else {
         throw Failure(ErrorCode.proxy, "it carries no UDP: only https:// proxies with HTTP/3 and SOCKS5 proxies do")
       }
-      return try ConnectUDPOpening(loop, self, connectUDP.get(), to: target, by: path, settings, completion)
+      return try ConnectUDPOpening(
+        loop, self, connectUDP.get(), to: target, by: path, settings, onStep: onStep, completion)
     }
   }
 }

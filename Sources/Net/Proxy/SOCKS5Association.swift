@@ -6,6 +6,7 @@ final class SOCKS5Association: Attempt<ProxiedPath>, ProxiedOpening, ByteChannel
   private let proxy: ProxyServer
   private let target: ProxyTarget
   private let path: NetworkPath
+  private let onStep: ((OutgoingConnection.Step) -> Void)?
   private var lookup: HostLookup?
   private var connector: SocketConnector?
   private var negotiation: ProxyHandshake?
@@ -14,17 +15,20 @@ final class SOCKS5Association: Attempt<ProxiedPath>, ProxiedOpening, ByteChannel
 
   init(
     _ loop: Loop, _ proxy: ProxyServer, to target: ProxyTarget, by path: NetworkPath,
-    _ completion: @escaping Completion
+    onStep: ((OutgoingConnection.Step) -> Void)?, _ completion: @escaping Completion
   ) {
     self.loop = loop
     self.proxy = proxy
     self.target = target
     self.path = path
+    self.onStep = onStep
     super.init(completion)
     lookup = HostLookup(loop, proxy.endpoint, by: path) { [self] result in
       lookup = nil
       switch result {
-      case .success(let addresses): connect(to: addresses)
+      case .success(let addresses):
+        onStep?(.lookedUp(addresses))
+        connect(to: addresses)
       case .failure(let failure): finish(.failure(failure))
       }
     }
@@ -42,6 +46,7 @@ final class SOCKS5Association: Attempt<ProxiedPath>, ProxiedOpening, ByteChannel
 
   private func associate(over socket: SocketChannel) {
     guard let peer = socket.peer else { return finish(.failure(Failure(ErrorCode.proxy, "it has gone at once"))) }
+    onStep?(.connected(peer))
     do throws(Failure) {
       negotiation = ProxyHandshake(try SOCKS5Request.association(proxy), over: socket) { [self] result in
         negotiation = nil

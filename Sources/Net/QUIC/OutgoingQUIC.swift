@@ -25,6 +25,8 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
   private var addresses: ArraySlice<SocketAddress> = []
   private var attempts: [QUICConnection] = []
   private var firstFailure: Failure?
+  /// Who was reached, and has refused or was refused.
+  private var refused: SocketAddress?
 
   /// - Parameters:
   ///   - token: from an earlier connection to the same server
@@ -79,7 +81,8 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
       lookup = nil
       switch result {
       case .success(let found):
-        onStep?(.lookedUp(found))
+        // Behind a proxy that is the proxy's to tell.
+        if path.proxy == nil { onStep?(.lookedUp(found)) }
         next(SocketConnector.interleaved(found))
       case .failure(let failure): finish(.failure(failure.during(attempt)))
       }
@@ -92,7 +95,7 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
     guard !isOver else { return }
     let target = ProxyTarget(host: host, port: endpoint.port)
     do throws(Failure) {
-      proxying = try proxy.openPath(loop, to: target, by: path, settings) { [self] result in
+      proxying = try proxy.openPath(loop, to: target, by: path, settings, onStep: onStep) { [self] result in
         proxying = nil
         switch result {
         case .success(let proxied):
@@ -129,11 +132,16 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
       }
     }
     if attempts.isEmpty {
-      let failure = firstFailure ?? Failure(ErrorCode.operationTimeout, "no address to connect to")
-      finish(.failure(failure.during(attempt)))
+      giveUp()
     } else if path.sockets.races, !addresses.isEmpty {
       nextTimer = LoopTimer(loop, after: Self.headStart) { [self] in connectNext() }
     }
+  }
+
+  private func giveUp() {
+    if let refused { onStep?(.connected(refused)) }
+    let failure = firstFailure ?? Failure(ErrorCode.operationTimeout, "no address to connect to")
+    finish(.failure(failure.during(attempt)))
   }
 
   private func shakeHands(
@@ -168,9 +176,10 @@ public final class OutgoingQUIC: Attempt<QUICConnection>, QUICConnectionDelegate
 
   public func connection(_ connection: QUICConnection, ended failure: Failure) {
     attempts.removeAll { $0 === connection }
+    if firstFailure == nil, failure.code == ErrorCode.tls, path.proxy == nil { refused = connection.peer }
     firstFailure = firstFailure ?? failure
     if path.proxy == nil, !addresses.isEmpty { return connectNext() }
-    if attempts.isEmpty { finish(.failure((firstFailure ?? failure).during(attempt))) }
+    if attempts.isEmpty { giveUp() }
   }
 
   public override func release() {
