@@ -9,11 +9,14 @@ import ssl
 import subprocess
 import tempfile
 import threading
+
+import pytest
 from support.origins import TCPServer
 from support.waiting import wait_until
 
 from .closing import Closing
 
+_DANTED = "/usr/sbin/danted"
 USER, PASSWORD = "agent", "pass word:%"
 
 
@@ -115,6 +118,9 @@ class Squid(Daemon):
 
 class Dante(Daemon):
     def __init__(self, directory, method="none", commands="connect", port=None):
+        if not os.path.exists(_DANTED):
+            pytest.skip("dante is not here")
+
         def start(port):
             configuration = directory / "dante" / "danted.conf"
             configuration.write_text(
@@ -124,7 +130,7 @@ class Dante(Daemon):
                 "socks block { from: 0.0.0.0/0 to: 127.0.0.7/32 }\n"
                 f"socks pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 command: {commands} }}\n"
             )
-            return ["/usr/sbin/danted", "-f", configuration, "-N", "1", "-p", directory / "dante" / "pid"]
+            return [_DANTED, "-f", configuration, "-N", "1", "-p", directory / "dante" / "pid"]
 
         super().__init__(directory / "dante", start, port)
         self.url = f"socks5://127.0.0.1:{self.port}"
