@@ -52,11 +52,14 @@ final class AutoTransport: TunnelTransport {
   }
 
   func use(_ engine: ServerEndpoint, by path: NetworkPath) {
-    selection?.cancel()
+    let waiters = selection?.abandon() ?? []
     selection = nil
     chosen = nil
     tls.use(engine, by: path)
     if case .success(let quic) = quic { quic.use(engine, by: path) }
+    guard let first = waiters.first else { return }
+    let selection = select(first.timeout, nil)
+    for waiter in waiters { selection.add(waiter) }
   }
 
   func controlEnded(_ channel: ByteChannel, isLost: Bool) {
@@ -126,6 +129,13 @@ final class TransportSelection {
   func cancel() {
     onEnd = nil
     release()
+  }
+
+  /// Cancels the selection, and returns who is waiting for another one.
+  func abandon() -> [SelectionWaiter] {
+    cancel()
+    defer { waiters = [] }
+    return waiters
   }
 
   private func stepRecorder(
@@ -220,7 +230,7 @@ final class TransportSelection {
 /// Somebody who waits for the choice, and then for a connection.
 final class SelectionWaiter: Attempt<ByteChannel>, ConnectionAttempt {
   fileprivate weak var selection: TransportSelection?
-  private let timeout: UInt64
+  fileprivate let timeout: UInt64
   private var timer: LoopTimer?
   private var attempt: (any ConnectionAttempt)?
 
