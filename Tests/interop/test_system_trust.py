@@ -32,7 +32,7 @@ def transport(request):
     return request.param
 
 
-def start(forward, engine, authorities, file, directory, transport="tls", **options):
+def start(forward, engine, authorities, file, directory, transport, **options):
     environment = clean_environment(
         HOME=authorities["empty"], SSL_CERT_FILE=authorities[file], SSL_CERT_DIR=authorities[directory]
     )
